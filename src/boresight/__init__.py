@@ -1,0 +1,1 @@
+"""boresight: the alignment workbench for language models."""

@@ -1,0 +1,66 @@
+"""The explicit list of methods: one METHOD card per method module, loaded only when asked for."""
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from boresight.errors import DataError
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a paper says and what a small run can check of it.
+
+    statement: the paper's claim. published: its figure, with the source. check: the direction that is checked here,
+    in words; `metric`, `a`, `b` name the comparison of a results file that shows it (b minus a above zero).
+    """
+
+    statement: str
+    published: str
+    check: str
+    metric: str = ""
+    a: str = ""
+    b: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a method is, for people who choose one.
+
+    slug: name on the command line. room: audit, steer, train, ... needs: what it must be given. paper: authors, title,
+    arXiv number. example: a command line that works with the small models.
+    """
+
+    slug: str
+    title: str
+    room: str
+    summary: str
+    paper: str
+    needs: tuple[str, ...] = ()
+    example: str = ""
+    claims: tuple[Claim, ...] = ()
+
+
+METHODS = {
+    "nudging": "boresight.steer.nudging",
+    "urial": "boresight.steer.urial",
+    "text-health": "boresight.measure.behaviour.endings",
+    "instructions": "boresight.measure.behaviour.instructions",
+    "refusal": "boresight.measure.behaviour.refusal",
+    "facts": "boresight.measure.behaviour.facts",
+}
+"""Slug -> module with a METHOD card. Adding a method is one line here (see CONTRIBUTING)."""
+
+
+def card(slug: str) -> Card:
+    """The card of a method; DataError with the closest names if there is none."""
+    if slug not in METHODS:
+        from difflib import get_close_matches
+
+        near = get_close_matches(slug, METHODS, 3, 0.4) or sorted(METHODS)
+        raise DataError(f"no method is called {slug!r}; did you mean {', '.join(near)}?")
+    return import_module(METHODS[slug]).METHOD
+
+
+def cards() -> list[Card]:
+    """All cards, in the order of METHODS."""
+    return [card(slug) for slug in METHODS]

@@ -1,0 +1,1 @@
+"""Records and where they come from; small built-in sets written for this project."""

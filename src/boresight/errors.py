@@ -1,0 +1,25 @@
+"""Errors a user can act on: each message is one sentence saying what, where and what is needed.
+
+BoresightError
+├── DataError      a file, row or column is not what is needed
+├── ModelError     a model cannot be found or cannot do what was asked
+└── OutputError    results cannot be written where they were asked for
+"""
+
+
+class BoresightError(Exception):
+    """Base of every error that a user can fix; the command line prints it on one line and exits with 2."""
+
+    exit_code = 2
+
+
+class DataError(BoresightError):
+    """A file, row or column is not what the method needs."""
+
+
+class ModelError(BoresightError):
+    """A model cannot be found, loaded, or do what was asked of it."""
+
+
+class OutputError(BoresightError):
+    """A result cannot be written where it was asked for."""

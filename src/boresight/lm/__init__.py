@@ -1,0 +1,1 @@
+"""Language models: what every method is given."""

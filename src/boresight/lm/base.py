@@ -1,0 +1,103 @@
+"""What every method is given: a language model, how to sample from it, and what it answers.
+
+Nothing here loads torch; a steered model and a remote one implement the same protocol as a local one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from boresight.chat import Chat
+
+FINISH_REASONS = ("stop", "stop_string", "length", "context", "repetition", "rounds")
+"""Why an answer ended. `stop`: the model (or the policy that steers it) ended it by itself; `stop_string`: it ran on
+into a stop string and was cut there; `length` and `context`: a budget was used up; `repetition` and `rounds`: a guard
+of the policy ended it."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to draw an answer.
+
+    max_new_tokens: >= 1, tokens of the model that writes.
+    temperature: 0 is greedy (ties go to the lowest token id); otherwise logits are divided by it.
+    top_p: in (0, 1], the nucleus kept when temperature > 0.
+    repetition_penalty: > 0; logits of tokens seen before are divided (if positive) or multiplied by it; 1 is off.
+    stop: strings that end the answer, not included in it; found across token borders.
+    seed: row i of a call draws from its own generator seeded with (seed, i), so batches do not change draws.
+    """
+
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values outside the documented ranges."""
+        if self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens is {self.max_new_tokens}; it must be at least 1")
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature is {self.temperature}; it must be 0 or greater")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}; it must lie in (0, 1]")
+        if not 0 < self.repetition_penalty < float("inf"):
+            raise ValueError(f"repetition_penalty is {self.repetition_penalty}; it must be greater than 0")
+        if isinstance(self.stop, str) or any(not s for s in self.stop):
+            raise ValueError(f"stop is {self.stop!r}; it must be a tuple of non-empty strings")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of an answer: who wrote it, and the base model's top-1 probability where it began (None: not asked)."""
+
+    source: str
+    text: str
+    prob: float | None = None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Who wrote what and why: spans in order, the method's own stop reason, and its counters.
+
+    mean_top1_prob: mean over decoding steps of the un-tempered top-1 probability of the model that was asked (0-1),
+    None where it is not known.
+    """
+
+    spans: tuple[Span, ...] = ()
+    stop_reason: str = ""
+    mean_top1_prob: float | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """An answer. `tokens`: number of tokens generated; `finish_reason`: one of FINISH_REASONS."""
+
+    text: str
+    tokens: int
+    finish_reason: str
+    prompt_tokens: int = 0
+    trace: Trace = field(default_factory=Trace)
+
+
+OnDone = Callable[[int, Completion], None]
+"""Called with (index of the chat, its completion) as soon as an answer is complete, in any order."""
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """Anything that answers chats: a local model, a remote one, or a policy that steers one."""
+
+    name: str
+
+    def generate(
+        self, chats: Sequence[Chat], sampling: Sampling | None = None, *, on_done: OnDone | None = None
+    ) -> list[Completion]:
+        """Answer every chat, in order; `on_done` hears of each as it is finished."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What a run record needs to name this model: at least `model`, `policy` and `revision`."""
+        ...

@@ -1,0 +1,237 @@
+"""Decoding written one row at a time and run many rows at a time.
+
+A decoder is a generator: it yields an `Ask` (extend this session by these tokens) and is sent back a `Step` (what the
+model says next). `drive` runs many decoders at once: it collects their asks, gives each model one packed pass with
+everything that waits for it, and lets a waiting decoder in as soon as one ends. So plain decoding, URIAL and Nudging are
+each written as for a single prompt, and rows that are in different states (drafting, verifying, writing) advance in
+separate sub-batches without knowing of each other.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from boresight.lm.base import Completion, Sampling, Span, Trace
+
+if TYPE_CHECKING:
+    import torch
+
+    from boresight.lm.local import LocalModel, Session
+
+T = TypeVar("T")
+REPLACEMENT = "\ufffd"
+
+
+@dataclass
+class Ask:
+    """Extend `session` by `ids` (at least one) and tell what follows the positions in `keep` (indices into ids)."""
+
+    session: "Session"
+    ids: Sequence[int]
+    keep: Sequence[int]
+
+
+@dataclass
+class Step:
+    """What the model says after each kept position: top-1 id and its natural-log probability, and the raw logits.
+
+    logits: (len(keep), vocabulary) in the model's dtype.
+    """
+
+    top_ids: list[int]
+    top_logprobs: list[float]
+    logits: "torch.Tensor"
+
+
+Decoder = Generator[Ask, Step, T]
+
+
+def drive(
+    decoders: Iterable[Callable[[], Decoder[T]]],
+    width: int,
+    on_done: Callable[[int, T], None] | None = None,
+) -> list[T]:
+    """Run decoders, at most `width` at a time, and return their results in order.
+
+    decoders: makers of generators; each is made when its turn comes, so that only `width` hold a cache.
+    Each pass serves the model that most rows wait for; the others gather company meanwhile.
+    """
+    waiting = deque(enumerate(decoders))
+    results: dict[int, T] = {}
+    running: dict[int, tuple[Decoder[T], Ask]] = {}
+
+    def resume(i: int, decoder: Decoder[T], step: Step | None) -> None:
+        try:
+            running[i] = (decoder, next(decoder) if step is None else decoder.send(step))
+        except StopIteration as end:
+            running.pop(i, None)
+            results[i] = end.value
+            if on_done:
+                on_done(i, end.value)
+
+    try:
+        while running or waiting:
+            while waiting and len(running) < width:
+                i, make = waiting.popleft()
+                resume(i, make(), None)
+            if not running:
+                continue
+            groups: dict[int, list[int]] = {}
+            for i, (_, ask) in running.items():
+                groups.setdefault(id(ask.session.pool), []).append(i)
+            rows = max(groups.values(), key=len)
+            steps = running[rows[0]][1].session.model.extend([running[i][1] for i in rows])
+            for i, step in zip(rows, steps, strict=True):
+                resume(i, running[i][0], step)
+    finally:
+        for decoder, _ in running.values():
+            decoder.close()
+    return [results[i] for i in range(len(results))]
+
+
+class TextStream:
+    """Token ids to text, one token at a time: piece = decode(ids + [t]) minus decode(ids).
+
+    Decoding an id alone would drop the leading space in some tokenizers, so each token is decoded behind a few earlier
+    ones. A character whose bytes are spread over tokens belongs to the token that completes it.
+    """
+
+    _BEHIND = 6
+
+    def __init__(self, decode: Callable[[list[int]], str], context: Sequence[int] = ()) -> None:
+        self._decode = decode
+        self._context = list(context)[-self._BEHIND :]
+        self.ids: list[int] = []
+        self.pieces: list[str] = []
+        self.text = ""
+        self._complete = 0  # tokens whose text is complete
+
+    def push(self, token: int) -> str:
+        """Add a token and return the text that it completes ("" for special tokens and for part of a character)."""
+        self.ids.append(token)
+        start = max(0, self._complete - self._BEHIND)
+        behind = self._context if start == 0 else []
+        before = self._decode(behind + self.ids[start : self._complete])
+        after = self._decode(behind + self.ids[start:])
+        if after.endswith(REPLACEMENT) and len(self.ids) - self._complete < 8:
+            stable = after.rstrip(REPLACEMENT)
+            piece = stable[len(before) + len("".join(self.pieces[self._complete :])) :]
+        else:
+            piece = after[len(before) + len("".join(self.pieces[self._complete :])) :]
+            self._complete = len(self.ids)
+        self.pieces.append(piece)
+        self.text += piece
+        return piece
+
+
+Stopper = Callable[[str, int], tuple[int, str] | None]
+"""(text so far, index where the newest piece begins) -> (where to cut, finish reason, see `write`) or None: go on."""
+
+
+def stop_at(stops: Sequence[str]) -> Stopper:
+    """Stop before the earliest of `stops`, also when it spans several tokens."""
+    longest = max((len(s) for s in stops), default=0)
+
+    def find(text: str, new: int) -> tuple[int, str] | None:
+        hits = [at for s in stops if (at := text.find(s, max(0, new - longest - 8))) >= 0]
+        return (min(hits), "stop_string") if hits else None
+
+    return find
+
+
+def write(
+    session: "Session",
+    prompt: Sequence[int],
+    sampling: Sampling,
+    *,
+    row: int = 0,
+    stopper: Stopper | None = None,
+    seen: Sequence[int] | None = None,
+    on_piece: Callable[[str], None] | None = None,
+) -> Decoder[Completion]:
+    """Write one answer to `prompt` (token ids, pool prefix included) and close the session.
+
+    seen: token ids that the repetition penalty counts besides those generated; default the whole prompt (as
+    transformers does). The stopper's reason becomes the trace's stop_reason; every reason but "stop_string" means that
+    the answer ended by itself.
+    """
+    model = session.model
+    pick = picker(sampling, row, prompt if seen is None else seen)
+    stream = TextStream(model.decode)
+    logprobs: list[float] = []
+    tokens, reason, text = 0, "length", None
+    room = model.context - len(prompt)
+    ids: Sequence[int] = prompt[len(session) :]
+    try:
+        while tokens < sampling.max_new_tokens:
+            if tokens >= room:
+                reason = "context"
+                break
+            step = yield Ask(session, ids, (len(ids) - 1,))
+            logprobs.append(step.top_logprobs[0])
+            token = pick(step)
+            tokens += 1
+            if token in model.eos_ids:
+                reason = "eos"
+                break
+            begin = len(stream.text)
+            piece = stream.push(token)
+            cut = stopper(stream.text, begin) if stopper and piece else None
+            if cut:
+                text, reason = stream.text[: cut[0]], cut[1]
+                break
+            if on_piece:
+                on_piece(piece)
+            ids = [token]
+    finally:
+        session.close()
+    text = stream.text if text is None else text
+    return Completion(
+        text=text,
+        tokens=tokens,
+        finish_reason=reason if reason in ("length", "context", "stop_string") else "stop",
+        prompt_tokens=len(prompt),
+        trace=Trace(
+            spans=(Span(model.name, text, math.exp(logprobs[0])),) if text else (),
+            stop_reason=reason,
+            mean_top1_prob=sum(map(math.exp, logprobs)) / len(logprobs) if logprobs else None,
+        ),
+    )
+
+
+def picker(sampling: Sampling, row: int, seen: Sequence[int]) -> Callable[[Step], int]:
+    """The rule that turns the last kept position of a step into a token (greedy ties: lowest id)."""
+    penalty, temperature = sampling.repetition_penalty, sampling.temperature
+    if penalty == 1.0 and temperature == 0.0:
+        return lambda step: step.top_ids[-1]
+    import torch
+
+    known = set(seen)
+    generator = torch.Generator().manual_seed((sampling.seed * 1_000_003 + row) % 2**63)
+
+    def pick(step: Step) -> int:
+        logits = step.logits[-1].float()
+        if penalty != 1.0 and known:
+            at = torch.tensor(sorted(known), device=logits.device)
+            old = logits[at]
+            logits = logits.clone()
+            logits[at] = torch.where(old > 0, old / penalty, old * penalty)
+        token = int(logits.argmax()) if temperature == 0.0 else draw(logits, temperature, sampling.top_p, generator)
+        known.add(token)
+        return token
+
+    return pick
+
+
+def draw(logits: "torch.Tensor", temperature: float, top_p: float, generator: Any) -> int:
+    """Sample a token id from softmax(logits / temperature) cut to the smallest nucleus of mass >= top_p."""
+    import torch
+
+    probs = (logits / temperature).softmax(-1).cpu()
+    if top_p < 1.0:
+        ordered, order = probs.sort(descending=True)
+        outside = ordered.cumsum(-1) - ordered >= top_p
+        probs = torch.zeros_like(probs).scatter(0, order[~outside], ordered[~outside])
+    return int(torch.multinomial(probs, 1, generator=generator))

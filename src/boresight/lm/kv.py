@@ -1,0 +1,279 @@
+"""Key-value caches of many decode sessions, and the attention that reads them.
+
+The engine never pads. The new tokens of all sessions of a forward pass are laid end to end in one row of shape
+(1, tokens); linear layers see just those tokens, and `attend` below, registered with transformers as an attention
+implementation, writes each session's keys and values to its slot and lets each token see its own session only. So one
+pass may hold a session that prefills a thousand tokens, one that verifies a draft of sixteen and thirty that decode one.
+
+A `Prefix` is the frozen cache of a constant beginning (URIAL's thousand tokens). All sessions of a pool share it by
+reference: for decoding tokens its scores are one matrix product for the whole batch.
+
+Every layer keeps all keys; sliding-window layers (Gemma 3, Mistral) are a matter of what a query may see, so a session
+can be rewound by any number of tokens (a rolling cache cannot, once its window has been exceeded).
+"""
+
+import contextvars
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IMPLEMENTATION = "boresight_slots"
+_GROW = 64  # tokens; capacities are multiples of it
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The frozen cache of a constant beginning: token ids and, per layer, keys and values of (kv_heads, tokens, dim)."""
+
+    ids: tuple[int, ...]
+    layers: tuple[tuple[Tensor, Tensor], ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Pool:
+    """Slots for decode sessions; per layer a key and a value tensor of (slots, kv_heads, capacity, dim).
+
+    Slots in use are always 0..n-1 (closing one moves the last one into its place), so a pass over all live sessions
+    reads a view, not a copy.
+    """
+
+    def __init__(self, prefix: Prefix | None = None) -> None:
+        self.prefix = prefix
+        self.offset = len(prefix) if prefix else 0
+        self.lengths: list[int] = []  # tokens per slot, prefix not counted
+        self.layers: dict[int, tuple[Tensor, Tensor]] = {}
+        self._slots = 0
+        self._capacity = 0
+
+    def open(self) -> int:
+        """Take a slot; its cache is empty (after the prefix)."""
+        self.lengths.append(0)
+        return len(self.lengths) - 1
+
+    def close(self, slot: int) -> int:
+        """Free a slot. Returns the slot whose content was moved into it (itself if it was the last one)."""
+        last = len(self.lengths) - 1
+        if slot != last:
+            self.copy(last, slot)
+        self.lengths.pop()
+        return last
+
+    def copy(self, source: int, target: int) -> None:
+        """Make slot `target` hold what slot `source` holds."""
+        n = self.lengths[target] = self.lengths[source]
+        for keys, values in self.layers.values():
+            if max(source, target) < keys.shape[0]:
+                keys[target, :, :n] = keys[source, :, :n]
+                values[target, :, :n] = values[source, :, :n]
+
+    def reserve(self, tokens: int) -> None:
+        """Make room for every open slot and for `tokens` tokens in each, before a pass."""
+        if tokens > self._capacity:
+            self._capacity = max(tokens, min(2 * self._capacity, tokens + 8 * _GROW)) + _GROW - 1
+            self._capacity -= self._capacity % _GROW
+        if len(self.lengths) > self._slots:
+            self._slots = max(len(self.lengths), min(2 * self._slots, len(self.lengths) + 8))
+
+    def layer(self, index: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Key and value storage of one layer, grown to what was reserved. like: (1, kv_heads, tokens, dim)."""
+        held = self.layers.get(index)
+        if held and held[0].shape[0] >= self._slots and held[0].shape[2] >= self._capacity:
+            return held
+        shape = (self._slots, like.shape[1], self._capacity, like.shape[3])
+        grown = (like.new_zeros(shape), like.new_zeros(shape))
+        if held:
+            slots, _, tokens, _ = held[0].shape
+            for new, old in zip(grown, held, strict=True):
+                new[:slots, :, :tokens] = old
+        self.layers[index] = grown
+        return grown
+
+    def freeze(self, slot: int, ids: tuple[int, ...]) -> Prefix:
+        """Copy a slot's cache (and the pool's own prefix before it) into a Prefix that other pools can share."""
+        n = self.lengths[slot]
+        layers = []
+        for index in sorted(self.layers):
+            pair = [t[slot, :, :n].clone() for t in self.layers[index]]
+            if self.prefix:
+                pair = [torch.cat(both, 1) for both in zip(self.prefix.layers[index], pair, strict=True)]
+            layers.append((pair[0], pair[1]))
+        return Prefix(ids, tuple(layers))
+
+
+@dataclass
+class Pass:
+    """One forward pass over a pool: which tokens of the packed row belong to which slot.
+
+    spans: (slot, length before, first token, end token) for each session, tokens counted in the packed row.
+    """
+
+    pool: Pool
+    spans: list[tuple[int, int, int, int]]
+    device: torch.device
+    masks: dict[object, Tensor | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Split the spans into single tokens (decoding, done as one batch) and longer ones."""
+        single = sorted(s for s in self.spans if s[3] - s[2] == 1)
+        self.longer = [s for s in self.spans if s[3] - s[2] > 1]
+        self.slots = [s[0] for s in single]
+        self.view = self.slots == list(range(len(single)))
+        self.slot_index = torch.tensor(self.slots, device=self.device)
+        self.token_index = torch.tensor([s[2] for s in single], device=self.device)
+        self.before = torch.tensor([s[1] for s in single], device=self.device)
+        self.longest = max((s[1] for s in single), default=0) + 1
+        self.shortest = min((s[1] for s in single), default=0)
+
+    def first_visible(self, window: int | None) -> tuple[int, int]:
+        """First prefix key and first own key that any single-token query may see under a sliding window."""
+        if window is None:
+            return 0, 0
+        first = self.pool.offset + self.shortest - window + 1
+        return min(max(first, 0), self.pool.offset), max(first - self.pool.offset, 0)
+
+    def single_mask(self, window: int | None) -> Tensor | None:
+        """(singles, 1, 1, keys) True where a query may look; keys = visible prefix, then own; None: it sees all."""
+        if window not in self.masks:
+            prefix_from, own_from = self.first_visible(window)
+            offset = self.pool.offset
+            keys = torch.cat(
+                [torch.arange(prefix_from, offset), torch.arange(own_from, self.longest) + offset]
+            ).to(self.device)
+            query = (self.before + offset)[:, None]
+            seen = keys <= query
+            if window is not None:
+                seen &= keys > query - window
+            self.masks[window] = None if bool(seen.all()) else seen[:, None, None]
+        return self.masks[window]
+
+    def span_mask(self, before: int, tokens: int, window: int | None) -> Tensor:
+        """(tokens, keys) True where query i, at position offset + before + i, may look at key j of prefix and slot."""
+        key = (before, tokens, window)
+        if key not in self.masks:
+            start = self.pool.offset + before
+            query = torch.arange(start, start + tokens, device=self.device)[:, None]
+            keys = torch.arange(start + tokens, device=self.device)
+            seen = keys <= query
+            if window is not None:
+                seen &= keys > query - window
+            self.masks[key] = seen
+        mask = self.masks[key]
+        assert mask is not None
+        return mask
+
+
+PASS: contextvars.ContextVar[Pass] = contextvars.ContextVar("boresight_pass")
+"""The pass that `attend` serves; set by the engine around a model's forward."""
+
+_UNSUPPORTED = ("s_aux", "position_bias", "cross_attention_mask")
+
+
+def attend(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **other: object,
+) -> tuple[Tensor, None]:
+    """Attention of packed tokens over the slots of the current pass (transformers' attention interface).
+
+    query: (1, heads, tokens, dim); key, value: (1, kv_heads, tokens, dim). Returns (1, tokens, heads, dim).
+    """
+    bad = [name for name in _UNSUPPORTED if other.get(name) is not None]
+    if bad:
+        raise NotImplementedError(f"attention argument {bad[0]} is not supported")
+    now = PASS.get()
+    heads, tokens, dim = query.shape[1:]
+    scale = scaling if scaling is not None else dim**-0.5
+    index: int = module.layer_idx  # type: ignore[assignment]
+    keys, values = now.pool.layer(index, key)
+    fresh_keys, fresh_values = key[0], value[0]
+    out = query.new_empty(tokens, heads, value.shape[3])
+
+    if now.slots:
+        keys[now.slot_index, :, now.before] = fresh_keys[:, now.token_index].transpose(0, 1)
+        values[now.slot_index, :, now.before] = fresh_values[:, now.token_index].transpose(0, 1)
+        picked = query[0][:, now.token_index].transpose(0, 1)
+        out[now.token_index] = _decode(now, index, picked, keys, values, scale, sliding_window, softcap)
+    for slot, before, start, end in now.longer:
+        after = before + end - start
+        keys[slot, :, before:after] = fresh_keys[:, start:end]
+        values[slot, :, before:after] = fresh_values[:, start:end]
+        own = (keys[slot, :, :after], values[slot, :, :after])
+        if now.pool.prefix:
+            frozen = now.pool.prefix.layers[index]
+            own = (torch.cat([frozen[0], own[0]], 1), torch.cat([frozen[1], own[1]], 1))
+        mask = now.span_mask(before, end - start, sliding_window)
+        out[start:end] = _span(query[:, :, start:end], own[0][None], own[1][None], mask, scale, softcap)
+    return out[None], None
+
+
+def _span(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, softcap: float | None) -> Tensor:
+    """(1, heads, t, dim) queries over (1, kv_heads, keys, dim): returns (t, heads, dim)."""
+    if softcap is None:
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=True)
+        return mixed[0].transpose(0, 1)
+    groups = q.shape[1] // k.shape[1]
+    grouped = q[0].unflatten(0, (k.shape[1], groups))  # (kv_heads, groups, t, dim)
+    scores = (grouped @ k[0][:, None].transpose(-1, -2)).float() * scale
+    scores = torch.tanh(scores / softcap) * softcap
+    weights = scores.masked_fill(~mask, float("-inf")).softmax(-1).to(q.dtype)
+    return (weights @ v[0][:, None]).flatten(0, 1).transpose(0, 1)
+
+
+def _decode(
+    now: Pass,
+    index: int,
+    q: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    scale: float,
+    window: int | None,
+    softcap: float | None,
+) -> Tensor:
+    """One query per session, all sessions at once. q: (n, heads, dim), sorted by slot; returns the same shape.
+
+    Scores against the shared prefix are one product for the whole batch; they are joined with the scores against each
+    session's own keys before the softmax, so the result is that of ordinary attention.
+    """
+    n, heads, dim = q.shape
+    prefix_from, own_from = now.first_visible(window)
+    if now.view:
+        own_k, own_v = (t[:n, :, own_from : now.longest] for t in (keys, values))
+    else:
+        own_k, own_v = (t[:, :, own_from : now.longest].index_select(0, now.slot_index) for t in (keys, values))
+    mask = now.single_mask(window)
+    if now.pool.prefix is None and softcap is None:
+        return F.scaled_dot_product_attention(
+            q[:, :, None], own_k, own_v, attn_mask=mask, scale=scale, enable_gqa=True
+        )[:, :, 0]
+    kv_heads = own_k.shape[1]
+    grouped = q.unflatten(1, (kv_heads, heads // kv_heads))  # (n, kv_heads, groups, dim)
+    scores = grouped @ own_k.transpose(-1, -2)
+    shared = 0
+    if now.pool.prefix:
+        frozen_k = now.pool.prefix.layers[index][0][:, prefix_from:]  # (kv_heads, shared, dim)
+        shared = frozen_k.shape[1]
+        flat = grouped.transpose(0, 1).flatten(1, 2)  # (kv_heads, n * groups, dim)
+        ahead = (flat @ frozen_k.transpose(-1, -2)).unflatten(1, (n, -1)).transpose(0, 1)
+        scores = torch.cat([ahead, scores], -1)
+    scores = scores.float() * scale
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    weights = scores.softmax(-1).to(q.dtype)
+    mixed = weights[..., shared:] @ own_v
+    if now.pool.prefix:
+        frozen_v = now.pool.prefix.layers[index][1][:, prefix_from:]
+        flat = weights[..., :shared].transpose(0, 1).flatten(1, 2)
+        mixed = mixed + (flat @ frozen_v).unflatten(1, (n, -1)).transpose(0, 1)
+    return mixed.flatten(1, 2)

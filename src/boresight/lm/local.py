@@ -1,0 +1,458 @@
+"""A model on this machine: transformers weights behind the packed-cache engine of `lm.kv` and `lm.decode`."""
+
+import json
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from boresight.chat import Chat, plain, validate
+from boresight.errors import ModelError
+from boresight.lm.base import Completion, OnDone, Sampling
+from boresight.lm.decode import Ask, Step, drive, stop_at, write
+from boresight.lm.kv import IMPLEMENTATION, PASS, Pass, Pool, Prefix, attend
+
+PASS_TOKENS = 2048  # longest packed pass; bounds activations while prompts are read
+HEAD_ROWS = 8  # rows of logits turned to float32 at once: a 262,144-word head at 32 rows would be 34 MB a step
+MIN_SHARED = 32  # a common beginning of at least this many tokens is worth a shared prefix
+
+
+class Session:
+    """A decode session: a row of tokens with its cache. Not thread-safe; close it or use it as a context manager.
+
+    ids: every token in the cache, the pool's prefix included. `passes`, `forwarded` and `recomputed` count the forward
+    passes it took part in, the tokens it forwarded, and those of them at a position that had been forwarded before.
+    """
+
+    def __init__(self, model: "LocalModel", pool: "SharedPool") -> None:
+        self.model = model
+        self.pool = pool
+        self.slot = pool.open_session(self)
+        self.ids: list[int] = list(pool.prefix.ids) if pool.prefix else []
+        self.passes = self.forwarded = self.recomputed = 0
+        self._furthest = len(self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def append(self, ids: Sequence[int]) -> Tensor:
+        """Add tokens; returns the logits after the last one, (vocabulary,)."""
+        return self.model.extend([Ask(self, ids, (len(ids) - 1,))])[0].logits[0]
+
+    def rewind(self, n: int) -> None:
+        """Forget the last n tokens; the prefix cannot be rewound."""
+        floor = self.pool.offset
+        if not 0 <= n <= len(self.ids) - floor:
+            raise ValueError(f"cannot rewind {n} tokens: {len(self.ids) - floor} were added after the prefix")
+        if n:
+            del self.ids[-n:]
+            self.pool.lengths[self.slot] -= n
+
+    def fork(self) -> "Session":
+        """A second session with the same tokens, from here on independent."""
+        twin = Session(self.model, self.pool)
+        twin.ids, twin._furthest = list(self.ids), self._furthest
+        self.pool.copy(self.slot, twin.slot)
+        return twin
+
+    def close(self) -> None:
+        """Free the slot."""
+        if self.slot >= 0:
+            self.pool.close_session(self)
+            self.slot = -1
+
+    def note(self, ids: Sequence[int]) -> None:
+        """Record tokens that the engine has just written into the cache."""
+        start = len(self.ids)
+        self.recomputed += max(0, min(self._furthest, start + len(ids)) - start)
+        self.ids.extend(ids)
+        self._furthest = max(self._furthest, len(self.ids))
+        self.pool.lengths[self.slot] += len(ids)
+        self.forwarded += len(ids)
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class SharedPool(Pool):
+    """A Pool that keeps its sessions' slot numbers right when one closes."""
+
+    def __init__(self, prefix: Prefix | None = None) -> None:
+        super().__init__(prefix)
+        self._sessions: list[Session] = []
+
+    def open_session(self, session: Session) -> int:
+        """Take a slot for `session`."""
+        self._sessions.append(session)
+        return self.open()
+
+    def close_session(self, session: Session) -> None:
+        """Free the slot of `session`; the last session moves into it."""
+        self.close(session.slot)
+        last = self._sessions.pop()
+        if last is not session:
+            self._sessions[session.slot] = last
+            last.slot = session.slot
+
+
+class LocalModel:
+    """A causal language model of transformers with a batched, cache-sharing decoder.
+
+    name: how reports call it. context: tokens it can attend to. revision: hash of its weights or hub revision.
+    width: rows decoded at once.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, *, name: str, revision: str | None = None, width: int = 32
+    ) -> None:
+        self.name = name
+        self.revision = revision
+        self.width = width
+        self.tokenizer = tokenizer
+        self.model = model.eval()
+        self.device = model.device
+        self.dtype = model.dtype
+        self.context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 2048))
+        ends = model.generation_config.eos_token_id if model.generation_config else None
+        listed = ends if isinstance(ends, list) else [ends]
+        self.eos_ids = frozenset(i for i in [*listed, tokenizer.eos_token_id] if i is not None)
+        self.has_chat_template = bool(getattr(tokenizer, "chat_template", None))
+        self._prefixes: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
+        _check_engine(self)
+
+    # -- text ---------------------------------------------------------------------------------------------------
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a whole prompt, with the special tokens that the tokenizer adds (a BOS once, never an EOS)."""
+        bos, eos = self.tokenizer.bos_token, self.tokenizer.eos_token_id
+        ids = self.tokenizer(
+            text, add_special_tokens=not (bos and text.startswith(bos)), return_attention_mask=False
+        )["input_ids"]
+        if ids and ids[-1] == eos and not text.endswith(self.tokenizer.eos_token):
+            ids = ids[:-1]
+        if not ids:  # a tokenizer without BOS has nothing to say about the empty text
+            start = self.tokenizer.bos_token_id
+            ids = [start if start is not None else eos]
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of token ids; special tokens are left out."""
+        return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text` without special tokens."""
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def render(self, chat: Chat) -> str:
+        """The prompt text of a chat: the model's chat template, or the plain template if it has none."""
+        validate(chat)
+        if not self.has_chat_template:
+            return plain(chat)
+        return self.render_template(chat)
+
+    def render_template(self, chat: Chat) -> str:
+        """The chat in the model's own template with the answer opened; ModelError if it has none."""
+        if not self.has_chat_template:
+            raise ModelError(
+                f"{self.name} has no chat template; put a chat_template.jinja beside its weights, "
+                "or take an instruction-tuned model"
+            )
+        try:
+            return self.tokenizer.apply_chat_template(
+                [dict(m) for m in chat], tokenize=False, add_generation_prompt=True
+            )
+        except Exception as error:  # jinja errors of any kind: the template refused the chat
+            raise ModelError(f"the chat template of {self.name} refused the chat: {error}") from error
+
+    # -- the engine ---------------------------------------------------------------------------------------------
+
+    def session(self, prefix: Prefix | None = None) -> Session:
+        """A decode session of its own."""
+        return Session(self, SharedPool(prefix))
+
+    def prefix(self, ids: Sequence[int]) -> Prefix:
+        """The frozen cache of `ids`, computed once and kept (the four used last)."""
+        key = tuple(ids)
+        if key in self._prefixes:
+            self._prefixes.move_to_end(key)
+            return self._prefixes[key]
+        with self.session() as session:
+            self.extend([Ask(session, key, ())])
+            frozen = session.pool.freeze(session.slot, key)
+        self._prefixes[key] = frozen
+        if len(self._prefixes) > 4:
+            self._prefixes.popitem(last=False)
+        return frozen
+
+    def extend(self, asks: Sequence[Ask]) -> list[Step]:
+        """Serve asks of sessions of one pool in as few packed passes as PASS_TOKENS allows; one Step per ask."""
+        steps: list[Step | None] = [None] * len(asks)
+        batch: list[tuple[int, Ask]] = []
+        size = 0
+        for i, ask in enumerate(asks):
+            if not ask.ids:
+                raise ValueError("a session was asked to extend by no tokens")
+            ids, keep = ask.ids, ask.keep
+            while len(ids) > PASS_TOKENS and (not keep or keep[0] >= PASS_TOKENS):
+                self._forward([Ask(ask.session, ids[:PASS_TOKENS], ())])
+                ids, keep = ids[PASS_TOKENS:], [k - PASS_TOKENS for k in keep]
+            if batch and size + len(ids) > PASS_TOKENS:
+                self._serve(batch, steps)
+                batch, size = [], 0
+            batch.append((i, Ask(ask.session, ids, keep)))
+            size += len(ids)
+        self._serve(batch, steps)
+        return [step for step in steps if step is not None]
+
+    def _serve(self, batch: list[tuple[int, Ask]], steps: list[Step | None]) -> None:
+        for (i, _), step in zip(batch, self._forward([ask for _, ask in batch]), strict=True):
+            steps[i] = step
+
+    @torch.no_grad()
+    def _forward(self, asks: list[Ask]) -> list[Step]:
+        pool = asks[0].session.pool
+        tokens: list[int] = []
+        positions: list[int] = []
+        kept: list[int] = []
+        spans = []
+        for ask in asks:
+            before, start = pool.lengths[ask.session.slot], len(tokens)
+            tokens.extend(ask.ids)
+            positions.extend(range(pool.offset + before, pool.offset + before + len(ask.ids)))
+            kept.extend(start + k for k in ask.keep)
+            spans.append((ask.session.slot, before, start, len(tokens)))
+        if max(positions) >= self.context:
+            raise ModelError(f"{max(positions) + 1} tokens do not fit the {self.context} of {self.name}")
+        pool.reserve(max(before + end - start for _, before, start, end in spans))
+        to = self.device
+        inputs = {
+            "input_ids": torch.tensor([tokens], device=to),
+            "position_ids": torch.tensor([positions], device=to),
+            "use_cache": False,
+        }
+        mark = PASS.set(Pass(pool, spans, to))
+        try:
+            if kept:
+                logits = self.model(**inputs, logits_to_keep=torch.tensor(kept, device=to)).logits[0]
+            else:
+                self.model.base_model(**inputs)
+                logits = torch.empty(0, 0)
+        finally:
+            PASS.reset(mark)
+        top_ids, top_logprobs = top1(logits)
+        steps, at = [], 0
+        for ask in asks:
+            ask.session.note(ask.ids)
+            ask.session.passes += 1
+            end = at + len(ask.keep)
+            steps.append(Step(top_ids[at:end], top_logprobs[at:end], logits[at:end]))
+            at = end
+        return steps
+
+    # -- what users call ----------------------------------------------------------------------------------------
+
+    def generate(
+        self, chats: Sequence[Chat], sampling: Sampling | None = None, *, on_done: OnDone | None = None
+    ) -> list[Completion]:
+        """Answer every chat. Prompts are rendered by the chat template, or by the plain one for a base model."""
+        return self.complete([self.render(chat) for chat in chats], sampling, on_done=on_done)
+
+    def complete(
+        self, prompts: Sequence[str], sampling: Sampling | None = None, *, on_done: OnDone | None = None
+    ) -> list[Completion]:
+        """Continue every prompt text.
+
+        Rows run longest prompt first, `width` at a time; a row that ends makes room for the next. A beginning that all
+        prompts share (a system prompt) is read once.
+        """
+        how = sampling or Sampling()
+        rows = [self.encode(p) for p in prompts]
+        for row in rows:
+            self.require_room(row)
+        pool = SharedPool(self._common_prefix(rows))
+        order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
+
+        def start(i: int):
+            stopper = stop_at(how.stop) if how.stop else None
+            return lambda: write(Session(self, pool), rows[i], how, row=i, stopper=stopper)
+
+        done = (lambda k, c: on_done(order[k], c)) if on_done else None
+        results = drive([start(i) for i in order], self.width, done)
+        return [c for _, c in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]
+
+    def require_room(self, ids: Sequence[int]) -> None:
+        """Raise ModelError, with both lengths, when a prompt leaves no room for an answer."""
+        if len(ids) >= self.context:
+            raise ModelError(
+                f"the prompt has {len(ids)} tokens and {self.name} reads at most {self.context}; shorten the prompt"
+            )
+
+    def _common_prefix(self, rows: list[list[int]]) -> Prefix | None:
+        if len(rows) < 2:
+            return None
+        first, last = min(rows), max(rows)  # the common prefix of all is that of the two extremes
+        n = common_prefix(first, last)
+        n = min(n, min(map(len, rows)) - 1)
+        return self.prefix(first[:n]) if n >= MIN_SHARED else None
+
+    def logprobs(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[list[float]]:
+        """Log-probability (nats) of each token of each continuation after its prompt, teacher-forced.
+
+        The whole string is tokenized; the continuation's tokens are those after the longest common prefix with the
+        prompt's own tokens. Logits are computed for these positions only, 64 at a time.
+        """
+        scores: list[list[float]] = []
+        for prompt, continuation in zip(prompts, continuations, strict=True):
+            ids = self.encode(prompt + continuation)
+            self.require_room(ids)
+            n = max(1, common_prefix(self.encode(prompt), ids))
+            row: list[float] = []
+            with self.session() as session:
+                if n > 1:
+                    self.extend([Ask(session, ids[: n - 1], ())])
+                for a in range(n - 1, len(ids) - 1, 64):
+                    part = ids[a : min(a + 64, len(ids) - 1)]
+                    logits = self.extend([Ask(session, part, range(len(part)))])[0].logits
+                    target = torch.tensor(ids[a + 1 : a + 1 + len(part)], device=logits.device)
+                    row.extend(logits.float().log_softmax(-1).gather(1, target[:, None])[:, 0].tolist())
+            scores.append(row)
+        return scores
+
+    def describe(self) -> dict[str, Any]:
+        """Name, revision, dtype and device for the run record."""
+        return {
+            "model": self.name,
+            "policy": None,
+            "revision": self.revision,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "device": str(self.device),
+            "template": "chat" if self.has_chat_template else "plain",
+        }
+
+
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """Length of the longest common prefix."""
+    n = 0
+    for x, y in zip(a, b, strict=False):
+        if x != y:
+            break
+        n += 1
+    return n
+
+
+def top1(logits: Tensor) -> tuple[list[int], list[float]]:
+    """Top-1 id (ties: lowest) and its log-probability in nats for each row of (rows, vocabulary) logits."""
+    ids: list[int] = []
+    logprobs: list[float] = []
+    for chunk in logits.split(HEAD_ROWS) if len(logits) else ():
+        rows = chunk.float()
+        best, at = rows.max(-1)
+        ids.extend(at.tolist())
+        logprobs.extend((-(rows - best[:, None]).exp().sum(-1).log()).tolist())
+    return ids, logprobs
+
+
+def _check_engine(model: LocalModel) -> None:
+    """Compare the packed engine with the model's own forward on a short text, once, before anything relies on it.
+
+    An architecture that ignores the attention interface, shares caches between layers or adds terms of its own would
+    otherwise decode nonsense in silence.
+    """
+    probe = model.encode("The quick brown fox jumps over the lazy dog.")[:12]
+    ids = torch.tensor([probe], device=model.device)
+    with torch.no_grad():
+        expected = model.model(input_ids=ids, use_cache=False).logits[0].float().log_softmax(-1)
+    try:
+        model.model.set_attn_implementation(IMPLEMENTATION)
+        with model.session() as one, model.session() as other:
+            head = model.extend([Ask(one, probe[:-3], range(len(probe) - 3))])[0].logits
+            tail = [one.append([t]) for t in probe[-3:]]
+            other.append(probe[:2])
+        got = torch.cat([head, torch.stack(tail)]).float().log_softmax(-1)
+    except (NotImplementedError, AttributeError, TypeError, ValueError, LookupError, RuntimeError) as error:
+        raise ModelError(
+            f"{model.name}: the architecture {type(model.model).__name__} does not run on the local engine ({error}); "
+            "decoder-only transformers with the attention interface do"
+        ) from error
+    gap = (got.exp() - expected.exp()).abs().max().item()
+    allowed = 1e-3 if model.dtype == torch.float32 else 8e-2
+    if not gap <= allowed:
+        raise ModelError(
+            f"{model.name}: the local engine and the model's own forward differ by {gap:.3g} in probability "
+            f"(allowed {allowed:g}), so {type(model.model).__name__} is not supported"
+        )
+
+
+def fastest_dtype() -> torch.dtype:
+    """bfloat16 where a short matrix product says it pays on this machine's CPU, else float32 (measured once)."""
+    global _FASTEST
+    if _FASTEST is None:
+
+        def seconds(dtype: torch.dtype) -> float:
+            a, b = torch.ones(32, 1024, dtype=dtype), torch.ones(4096, 1024, dtype=dtype)
+            best = float("inf")
+            for _ in range(4):
+                start = time.perf_counter()
+                torch.nn.functional.linear(a, b)
+                best = min(best, time.perf_counter() - start)
+            return best
+
+        faster = seconds(torch.bfloat16) * 1.2 < seconds(torch.float32)
+        _FASTEST = torch.bfloat16 if faster else torch.float32
+    return _FASTEST
+
+
+_FASTEST: torch.dtype | None = None
+
+
+def load_local(
+    path: str | Path, *, name: str, revision: str | None = None, dtype: str = "auto", device: str = "auto"
+) -> LocalModel:
+    """Load a transformers model folder (config.json, safetensors, tokenizer).
+
+    dtype: "auto" (bfloat16 on a GPU; on a CPU what `fastest_dtype` measures), "float32", "bfloat16" or "float16".
+    device: "auto", "cpu", "cuda", "cuda:1", "mps".
+    """
+    quiet_libraries()
+    from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer
+
+    AttentionInterface.register(IMPLEMENTATION, attend)
+    path = Path(path)
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{path} is not a model folder: it has no config.json")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if dtype == "auto":
+        kind = torch.bfloat16 if device != "cpu" else fastest_dtype()
+    else:
+        kind = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}.get(dtype)
+        if kind is None:
+            raise ModelError(f"dtype {dtype!r} is not known; auto, float32, bfloat16 or float16 is needed")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            path, dtype=kind, local_files_only=True, use_safetensors=True, attn_implementation="eager"
+        )
+    except (OSError, ValueError, json.JSONDecodeError, KeyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{path} cannot be loaded as a causal language model: {first}") from error
+    return LocalModel(model.to(device), tokenizer, name=name, revision=revision)
+
+
+def quiet_libraries() -> None:
+    """No telemetry, no progress bars of libraries, no tokenizer fork warnings; called before transformers is used."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

@@ -1,0 +1,1 @@
+"""Measures of behaviour: what a model does with a prompt."""

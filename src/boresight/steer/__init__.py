@@ -1,0 +1,1 @@
+"""Methods that change what is said while the weights stay untouched."""
