@@ -61,9 +61,8 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Estimate:
     p = k / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    # The ends at k = 0 and k = n are 0 and 1 in exact arithmetic only, so they are set, not computed.
-    low = 0.0 if k == 0 else max(0.0, min(p, centre - half))
-    high = 1.0 if k == n else min(1.0, max(p, centre + half))
+    # Rounding must not push an end past the estimate: that also makes 0 and 1 exact at k = 0 and k = n.
+    low, high = max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
     return Estimate(p, low, high, n, level, "wilson")
 
 
@@ -219,12 +218,11 @@ def _bootstrap(
     totals, sizes = np.array(max(units, mirror), dtype=float).T
     means = _resampled_means(totals, sizes, resamples, seed)
     # Bias correction, ties counted half as for any discrete statistic and smoothed to stay finite.
-    scale = float(np.abs(totals).max()) or 1.0
-    tie = _ROUNDING * scale
+    tie = _ROUNDING * float(np.abs(totals / sizes).max())
     below = (np.count_nonzero(means < -tie) + np.count_nonzero(means <= tie)) / 2
     z0 = _NORMAL.inv_cdf((below + 0.5) / (resamples + 1))
-    # Acceleration from the means that leave one unit out, rescaled so that no cube underflows.
-    left_out = -totals / scale / (len(x) - sizes)
+    # Acceleration from the means that leave one unit out, rescaled so that no cube vanishes.
+    left_out = -totals / (len(x) - sizes)
     influence = left_out.mean() - left_out
     influence /= np.abs(influence).max() or 1.0
     a = float((influence**3).sum() / (6 * (influence**2).sum() ** 1.5 or 1.0))

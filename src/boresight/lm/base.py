@@ -48,13 +48,19 @@ class Sampling:
             raise ValueError(f"stop is {self.stop!r}; it must be a tuple of non-empty strings")
 
 
+class ContextFull(Exception):
+    """A model's context has no room for another token; policies turn it into the finish reason `context`."""
+
+
 @dataclass(frozen=True)
 class Span:
-    """A stretch of an answer: who wrote it, and the base model's top-1 probability where it began (None: not asked)."""
+    """A stretch of an answer: the model that wrote it, its text, the base model's top-1 probability where it began
+    (None: not asked), and the role in which it was written ("base", "nudge", ...)."""
 
     source: str
     text: str
     prob: float | None = None
+    role: str = "base"
 
 
 @dataclass(frozen=True)

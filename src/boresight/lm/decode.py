@@ -18,7 +18,7 @@ from boresight.lm.base import Completion, Sampling, Span, Trace
 if TYPE_CHECKING:
     import torch
 
-    from boresight.lm.local import LocalModel, Session
+    from boresight.lm.local import Session
 
 T = TypeVar("T")
 REPLACEMENT = "\ufffd"
@@ -171,7 +171,7 @@ def write(
                 break
             step = yield Ask(session, ids, (len(ids) - 1,))
             logprobs.append(step.top_logprobs[0])
-            token = pick(step)
+            token = pick(step, 0)
             tokens += 1
             if token in model.eos_ids:
                 reason = "eos"
@@ -201,24 +201,28 @@ def write(
     )
 
 
-def picker(sampling: Sampling, row: int, seen: Sequence[int]) -> Callable[[Step], int]:
-    """The rule that turns the last kept position of a step into a token (greedy ties: lowest id)."""
+def picker(sampling: Sampling, row: int, seen: Sequence[int]) -> Callable[[Step, int], int]:
+    """The rule that turns one kept position of a step into a token (greedy ties: lowest id)."""
     penalty, temperature = sampling.repetition_penalty, sampling.temperature
     if penalty == 1.0 and temperature == 0.0:
-        return lambda step: step.top_ids[-1]
+        return lambda step, at: step.top_ids[at]
     import torch
 
     known = set(seen)
     generator = torch.Generator().manual_seed((sampling.seed * 1_000_003 + row) % 2**63)
 
-    def pick(step: Step) -> int:
-        logits = step.logits[-1].float()
+    def pick(step: Step, at: int) -> int:
+        logits = step.logits[at].float()
         if penalty != 1.0 and known:
-            at = torch.tensor(sorted(known), device=logits.device)
-            old = logits[at]
+            used = torch.tensor(sorted(known), device=logits.device)
+            old = logits[used]
             logits = logits.clone()
-            logits[at] = torch.where(old > 0, old / penalty, old * penalty)
-        token = int(logits.argmax()) if temperature == 0.0 else draw(logits, temperature, sampling.top_p, generator)
+            logits[used] = torch.where(old > 0, old / penalty, old * penalty)
+        token = (
+            int(logits.argmax())
+            if temperature == 0.0
+            else draw(logits, temperature, sampling.top_p, generator)
+        )
         known.add(token)
         return token
 

@@ -249,7 +249,9 @@ def _decode(
     if now.view:
         own_k, own_v = (t[:n, :, own_from : now.longest] for t in (keys, values))
     else:
-        own_k, own_v = (t[:, :, own_from : now.longest].index_select(0, now.slot_index) for t in (keys, values))
+        own_k, own_v = (
+            t[:, :, own_from : now.longest].index_select(0, now.slot_index) for t in (keys, values)
+        )
     mask = now.single_mask(window)
     if now.pool.prefix is None and softcap is None:
         return F.scaled_dot_product_attention(

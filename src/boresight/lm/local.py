@@ -18,7 +18,9 @@ from boresight.lm.decode import Ask, Step, drive, stop_at, write
 from boresight.lm.kv import IMPLEMENTATION, PASS, Pass, Pool, Prefix, attend
 
 PASS_TOKENS = 2048  # longest packed pass; bounds activations while prompts are read
-HEAD_ROWS = 8  # rows of logits turned to float32 at once: a 262,144-word head at 32 rows would be 34 MB a step
+HEAD_ROWS = (
+    8  # rows of logits turned to float32 at once: a 262,144-word head at 32 rows would be 34 MB a step
+)
 MIN_SHARED = 32  # a common beginning of at least this many tokens is worth a shared prefix
 
 
@@ -277,7 +279,7 @@ class LocalModel:
         rows = [self.encode(p) for p in prompts]
         for row in rows:
             self.require_room(row)
-        pool = SharedPool(self._common_prefix(rows))
+        pool = self.pool(rows)
         order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
 
         def start(i: int):
@@ -295,13 +297,17 @@ class LocalModel:
                 f"the prompt has {len(ids)} tokens and {self.name} reads at most {self.context}; shorten the prompt"
             )
 
-    def _common_prefix(self, rows: list[list[int]]) -> Prefix | None:
+    def pool(self, rows: Sequence[Sequence[int]] = (), spare: int = 1) -> SharedPool:
+        """Slots for sessions. A beginning that all `rows` (token ids) share is read once and becomes the pool's prefix.
+
+        spare: tokens at the end of the shortest row that stay out of it (at least one; more where the row's text goes
+        on and its last tokens may merge with what follows).
+        """
         if len(rows) < 2:
-            return None
-        first, last = min(rows), max(rows)  # the common prefix of all is that of the two extremes
-        n = common_prefix(first, last)
-        n = min(n, min(map(len, rows)) - 1)
-        return self.prefix(first[:n]) if n >= MIN_SHARED else None
+            return SharedPool()
+        first, last = min(rows), max(rows)  # what the two extremes share, all share
+        n = min(common_prefix(first, last), min(map(len, rows)) - spare)
+        return SharedPool(self.prefix(first[:n]) if n >= MIN_SHARED else None)
 
     def logprobs(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[list[float]]:
         """Log-probability (nats) of each token of each continuation after its prompt, teacher-forced.
@@ -340,12 +346,10 @@ class LocalModel:
 
 def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
     """Length of the longest common prefix."""
-    n = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
-            break
-        n += 1
-    return n
+    n = min(len(a), len(b))
+    if a[:n] == b[:n]:  # the usual case, compared in C
+        return n
+    return next(i for i in range(n) if a[i] != b[i])
 
 
 def top1(logits: Tensor) -> tuple[list[int], list[float]]:

@@ -45,16 +45,16 @@ _QUESTION = re.compile(r"\w[^\w\s]{0,3}(?:\?(?=[\"'”’)\]*_!?]*(?:\s|$))|？)
 _NUMBER = re.compile(r"(?<![\w.])-?[0-9]+(?:,[0-9]{3}(?![0-9]))*(?:\.[0-9]+)?")
 _STRAIGHT_QUOTES = str.maketrans("“”„‘’", '"""\'\'')
 
-# Common short words, each in one list only; words split at apostrophes here, so "l" is the French "l'".
+# Common short words that few texts of the others hold; split at apostrophes, so "l" is the French "l'".
 _COMMON_WORDS = {
     "english": "the and of to is are was were it you i my your with for from that this they have be been not"
     " or we our she at by as can will their which who what how when if there",
     "french": "le les des et est dans pour avec ce cette qui il ils elle je j c l qu vous nous sur pas au aux"
-    " plus mais sont votre notre mon ma très être avez où sans bonjour merci ou tous chaque suis",
+    " à mais sont votre notre mon ma très être avez où sans bonjour merci ou tous chaque suis bon bonne",
     "spanish": "el los las y una con por para está están muy pero como más su sus al lo mi también hay yo ser"
-    " este esta cuando porque usted del gracias hola tiene todos cada soy sobre",
-    "german": "der das und ist sind ich nicht ein eine einen einem einer mit für auf den dem zu von sie wir"
-    " ihr auch aber oder wie sich im zum zur bei nach mein dein haben wird sehr gut danke",
+    " este esta cuando porque usted del gracias hola tiene todos cada soy sobre es",
+    "german": "der die das und ist sind ich nicht ein eine einen einem einer mit für auf den dem zu von sie"
+    " wir ihr auch aber oder wie sich im zum zur bei nach mein dein haben wird sehr gut danke es kann noch",
 }
 _SCRIPTS = {"russian": r"[А-Яа-яЁё]", "japanese": r"[\u3005\u3040-\u30ff\u3400-\u9fff]"}
 

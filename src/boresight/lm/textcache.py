@@ -1,0 +1,119 @@
+"""A decode session that follows a text instead of token ids, so that models with different tokenizers can take turns.
+
+Whoever writes, the other one tokenizes the *whole* string again and keeps the longest common beginning of what it has
+cached. Boundary merges ("un" + "der") are then those of a fresh tokenization, and only the tokens that changed are
+forwarded (nudging sheet, section 3).
+"""
+
+from collections import OrderedDict
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING
+
+from boresight.lm.base import ContextFull, Sampling
+from boresight.lm.decode import Ask, Step, TextStream, picker
+from boresight.lm.local import Session, common_prefix
+
+if TYPE_CHECKING:
+    from boresight.lm.local import LocalModel, SharedPool
+
+REMEMBERED = 64
+
+
+class TextCache:
+    """One row of a model, addressed by text.
+
+    `known` maps a length n to (next token id, top-1 log-probability) after ids[:n]. The next token is the top-1 one,
+    or is drawn with `sampling` (seeded by `row`) when that has a temperature; the log-probability is never tempered.
+    """
+
+    def __init__(
+        self, model: "LocalModel", pool: "SharedPool", sampling: Sampling | None = None, row: int = 0
+    ) -> None:
+        self._pick = picker(sampling, row, ()) if sampling and sampling.temperature else None
+        self.model = model
+        self.session = Session(model, pool)
+        self.known: dict[int, tuple[int, float]] = {}
+        self._texts: OrderedDict[str, list[int]] = OrderedDict()
+
+    def ids(self, text: str) -> list[int]:
+        """Fresh tokenization of a whole text; the last few are remembered."""
+        found = self._texts.get(text)
+        if found is None:
+            found = self._texts[text] = self.model.encode(text)
+            if len(self._texts) > REMEMBERED:
+                self._texts.popitem(last=False)
+        return found
+
+    def crop(self, n: int) -> None:
+        """Forget everything after the first n tokens."""
+        surplus = len(self.session) - n
+        if surplus > 0:
+            self.session.rewind(surplus)
+            self.known = {k: v for k, v in self.known.items() if k <= n}
+
+    def predict(self, ids: Sequence[int]) -> Generator[Ask, Step, tuple[int, float]]:
+        """Top-1 id and its log-probability (nats) after `ids`; forwards only what is not cached."""
+        yield from self.look(ids, (len(ids),))
+        return self.known[len(ids)]
+
+    def look(self, ids: Sequence[int], lengths: Sequence[int]) -> Generator[Ask, Step, None]:
+        """Make `known` hold what follows ids[:n] for every n in `lengths` (ascending, >= 1), in one pass at most."""
+        cached = common_prefix(self.session.ids, ids)
+        missing = [n for n in lengths if n > cached or n not in self.known]
+        if not missing:
+            return
+        if len(ids) > self.model.context:
+            raise ContextFull
+        # The token before each missing prediction must be forwarded, also when it is cached.
+        start = min(cached, missing[0] - 1)
+        self.crop(start)
+        end = missing[-1]
+        step = yield Ask(self.session, ids[start:end], [n - 1 - start for n in missing])
+        for k, n in enumerate(missing):
+            token = self._pick(step, k) if self._pick else step.top_ids[k]
+            self.known[n] = (token, step.top_logprobs[k])
+
+    def close(self) -> None:
+        """Free the session."""
+        self.session.close()
+
+
+class Chunk:
+    """A greedy continuation of a text by at most `limit` tokens, generated token by token as it is asked for.
+
+    tokens: their texts (an end-of-sequence token as ""); logprobs: their top-1 log-probabilities; ended: the last one
+    is an end-of-sequence token; finished: there will be no more.
+    """
+
+    def __init__(self, cache: TextCache, text: str, limit: int) -> None:
+        self.tokens: list[str] = []
+        self.logprobs: list[float] = []
+        self.ended = self.finished = False
+        self._cache = cache
+        self._ids = list(cache.ids(text))
+        self._limit = limit
+        self._stream = TextStream(cache.model.decode, self._ids)
+
+    def more(self) -> Generator[Ask, Step, bool]:
+        """Generate one more token; False if the chunk is finished."""
+        if self.finished:
+            return False
+        if len(self._ids) >= self._cache.model.context:
+            raise ContextFull
+        token, logprob = yield from self._cache.predict(self._ids)
+        self.ended = token in self._cache.model.eos_ids
+        self.tokens.append("" if self.ended else self._stream.push(token))
+        self.logprobs.append(logprob)
+        self._ids.append(token)
+        self.finished = self.ended or len(self.tokens) >= self._limit
+        return True
+
+    def fill(self, n: int | None = None) -> Generator[Ask, Step, None]:
+        """Generate until there are n tokens (None: until it is finished)."""
+        while (n is None or len(self.tokens) < n) and (yield from self.more()):
+            pass
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return "".join(self.tokens)

@@ -1,0 +1,111 @@
+"""Signs that a generated text has broken down: loops, repeated lines, too few different word sequences.
+
+A model pushed too far (by a steering vector, an aggressive edit, a high temperature) often falls into a
+loop long before its answers turn wrong, so these checks are cheap early warnings. They read the text only
+and need no model. Distinct n-grams are the diversity measure of Li et al. 2016 ("A Diversity-Promoting
+Objective Function"); the suffix search uses the Z-function (Gusfield 1997).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+# A generator in a loop is cut off by its token limit while looping, so the loop stands at the very end.
+# Two copies of 15 characters cover 30; what people double on purpose ("New York, New York") is shorter.
+LOOP_CHUNK = 15
+# Answers repeat a line two or three times for effect (a refrain); four times is rarely meant.
+REPEATED_LINES = 4
+# Shorter lines repeat in good text: closing braces, table rules, "Yes." in a list of answers.
+LINE_CHARS = 10
+# Share of different word triples. Of 2,396 passages of 200 words from package documentation (prose, lists,
+# licences) half are above 0.95, 99 % above 0.59 and three below 0.5. Below it, more than half of the triples
+# have been said before: the text goes in circles even where no stretch is repeated exactly.
+DISTINCT_3 = 0.5
+# Below this length the share moves in large steps: one repeated sentence would decide it.
+DISTINCT_WORDS = 40
+
+_CUT = ",-–—(&/\\"  # a text that ends on one of these was going on
+
+
+def z_values(text: Sequence[object], limit: int | None = None) -> list[int]:
+    """Z-function: for each i < limit, how many items from i on equal the items from the start (z[0] = n).
+
+    O(n) comparisons: a comparison that succeeds moves `right` forward, and each i has at most one failure.
+    """
+    n = len(text)
+    z = [0] * (n if limit is None else min(limit, n))
+    left = right = 0
+    for i in range(1, len(z)):
+        length = min(right - i, z[i - left]) if i < right else 0
+        while i + length < n and text[length] == text[i + length]:
+            length += 1
+        z[i] = length
+        if i + length > right:
+            left, right = i, i + length
+    if z:
+        z[0] = n
+    return z
+
+
+def repeated_suffix(text: str, min_length: int = 30) -> int:
+    """Length of the longest suffix of at least `min_length` that directly follows a copy of itself, or 0.
+
+    "abcabc" ends with such a suffix of length 3, and a loop of many rounds counts as many rounds as fit
+    twice. Linear: in the reversed text, a suffix of length k is doubled exactly when z[k] >= k.
+    """
+    half = len(text) // 2
+    z = z_values(text[::-1], half + 1)
+    for length in range(half, max(min_length, 1) - 1, -1):
+        if z[length] >= length:
+            return length
+    return 0
+
+
+def distinct_n(text: str, n: int) -> float | None:
+    """Different n-grams as a share of all n-grams, over words split at whitespace; None below n words."""
+    if n < 1:
+        raise ValueError(f"n is {n}, but an n-gram needs at least one word.")
+    words = text.split()
+    total = len(words) - n + 1
+    if total < 1:
+        return None
+    return len({tuple(words[i : i + n]) for i in range(total)}) / total
+
+
+def most_repeated_line(text: str) -> int:
+    """How often the most frequent line of at least `LINE_CHARS` characters with a letter or digit occurs."""
+    lines = (line.strip() for line in text.splitlines())
+    counts = Counter(line for line in lines if len(line) >= LINE_CHARS and any(c.isalnum() for c in line))
+    return max(counts.values(), default=0)
+
+
+def looks_degenerate(text: str) -> bool:
+    """Whether the text looks like a broken generation; any one of three signs is enough.
+
+    - a loop at the end: a chunk of at least `LOOP_CHUNK` characters stands there twice in a row,
+    - a line of at least `LINE_CHARS` characters occurs `REPEATED_LINES` times or more,
+    - at least `DISTINCT_WORDS` words, of whose word triples fewer than `DISTINCT_3` are different.
+
+    A long ruled line at the very end ("_____") also counts as a loop. An empty text is not degenerate
+    here: callers count empty replies on their own.
+    """
+    body = text.strip()
+    if repeated_suffix(body, LOOP_CHUNK) or most_repeated_line(body) >= REPEATED_LINES:
+        return True
+    distinct = distinct_n(body, 3) if len(body.split()) >= DISTINCT_WORDS else None
+    return distinct is not None and distinct < DISTINCT_3
+
+
+def ends_cleanly(text: str) -> bool:
+    """Whether the last line ends as a finished text does; meant to spot replies cut off in mid-sentence.
+
+    A line that ends on a letter, a digit, a comma or a dash is unfinished unless it is a list item, a heading
+    or at most three words long (a bare answer, a signature), where no full stop is expected.
+    """
+    lines = text.strip().splitlines()
+    if not lines:
+        return False
+    last = lines[-1].split()
+    if last[-1][-1] in _CUT:
+        return False
+    starts_item = last[0][0] in "-*+•#" or last[0].rstrip(".)").isdigit()
+    return starts_item or len(last) <= 3 or not last[-1][-1].isalnum()
