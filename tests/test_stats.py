@@ -126,9 +126,7 @@ def test_bootstrap_equals_scipys_bca_on_skewed_data(seed):
     assert got.low == pytest.approx(want.low, abs=0.03 * width)
     assert got.high == pytest.approx(want.high, abs=0.03 * width)
     # Not the percentile interval, which sits lower on the long right tail.
-    plain = reference.bootstrap(
-        (data,), np.mean, n_resamples=20_000, method="percentile", rng=0
-    ).confidence_interval
+    plain = reference.bootstrap((data,), np.mean, n_resamples=20_000, method="percentile", rng=0).confidence_interval
     assert got.high > plain.high + 0.05 * width
 
 
@@ -213,9 +211,7 @@ def test_bootstrap_at_a_tiny_level_still_holds_its_estimate(seed):
 @given(st.lists(st.integers(-1000, 1000), min_size=2, max_size=12), st.integers(2, 4))
 def test_copies_of_an_item_in_one_cluster_add_nothing(data, copies):
     alone = bootstrap_mean(data, resamples=200)
-    copied = bootstrap_mean(
-        np.repeat(data, copies), resamples=200, clusters=np.repeat(np.arange(len(data)), copies)
-    )
+    copied = bootstrap_mean(np.repeat(data, copies), resamples=200, clusters=np.repeat(np.arange(len(data)), copies))
     assert (copied.low, copied.high) == pytest.approx((alone.low, alone.high), abs=1e-6)
     assert copied.n == copies * len(data)
 

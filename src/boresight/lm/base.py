@@ -91,6 +91,18 @@ class Completion:
 OnDone = Callable[[int, Completion], None]
 """Called with (index of the chat, its completion) as soon as an answer is complete, in any order."""
 
+OnStep = Callable[[int], None]
+"""Called after every forward pass with the number of rows it served; what it raises stops the generation."""
+
+
+def per_row(sampling: "Sampling | Sequence[Sampling] | None", rows: int) -> "list[Sampling]":
+    """One Sampling for each of `rows` chats: one for all, one each, or the default."""
+    if sampling is None or isinstance(sampling, Sampling):
+        return [sampling or Sampling()] * rows
+    if len(sampling) != rows:
+        raise ValueError(f"there are {len(sampling)} samplings for {rows} chats; one for all or one each is needed")
+    return list(sampling)
+
 
 @runtime_checkable
 class LanguageModel(Protocol):
@@ -99,9 +111,16 @@ class LanguageModel(Protocol):
     name: str
 
     def generate(
-        self, chats: Sequence[Chat], sampling: Sampling | None = None, *, on_done: OnDone | None = None
+        self,
+        chats: Sequence[Chat],
+        sampling: Sampling | Sequence[Sampling] | None = None,
+        *,
+        on_done: OnDone | None = None,
+        on_step: OnStep | None = None,
     ) -> list[Completion]:
-        """Answer every chat, in order; `on_done` hears of each as it is finished."""
+        """Answer every chat, in order. sampling: one for all chats, or one each (answers of different length in one
+        batch). `on_done` hears of each answer as it is finished, `on_step` of every forward pass.
+        """
         ...
 
     def describe(self) -> dict[str, Any]:

@@ -52,11 +52,13 @@ def drive(
     decoders: Iterable[Callable[[], Decoder[T]]],
     width: int,
     on_done: Callable[[int, T], None] | None = None,
+    on_step: Callable[[int], None] | None = None,
 ) -> list[T]:
     """Run decoders, at most `width` at a time, and return their results in order.
 
     decoders: makers of generators; each is made when its turn comes, so that only `width` hold a cache.
-    Each pass serves the model that most rows wait for; the others gather company meanwhile.
+    Each pass serves the model that most rows wait for; the others gather company meanwhile. `on_step` hears how many
+    rows each pass served; what it or `on_done` raises ends the run and frees every cache.
     """
     waiting = deque(enumerate(decoders))
     results: dict[int, T] = {}
@@ -85,6 +87,8 @@ def drive(
             steps = running[rows[0]][1].session.model.extend([running[i][1] for i in rows])
             for i, step in zip(rows, steps, strict=True):
                 resume(i, running[i][0], step)
+            if on_step:
+                on_step(len(rows))
     finally:
         for decoder, _ in running.values():
             decoder.close()
@@ -218,11 +222,7 @@ def picker(sampling: Sampling, row: int, seen: Sequence[int]) -> Callable[[Step,
             old = logits[used]
             logits = logits.clone()
             logits[used] = torch.where(old > 0, old / penalty, old * penalty)
-        token = (
-            int(logits.argmax())
-            if temperature == 0.0
-            else draw(logits, temperature, sampling.top_p, generator)
-        )
+        token = int(logits.argmax()) if temperature == 0.0 else draw(logits, temperature, sampling.top_p, generator)
         known.add(token)
         return token
 

@@ -140,9 +140,9 @@ class Pass:
         if window not in self.masks:
             prefix_from, own_from = self.first_visible(window)
             offset = self.pool.offset
-            keys = torch.cat(
-                [torch.arange(prefix_from, offset), torch.arange(own_from, self.longest) + offset]
-            ).to(self.device)
+            keys = torch.cat([torch.arange(prefix_from, offset), torch.arange(own_from, self.longest) + offset]).to(
+                self.device
+            )
             query = (self.before + offset)[:, None]
             seen = keys <= query
             if window is not None:
@@ -249,9 +249,7 @@ def _decode(
     if now.view:
         own_k, own_v = (t[:n, :, own_from : now.longest] for t in (keys, values))
     else:
-        own_k, own_v = (
-            t[:, :, own_from : now.longest].index_select(0, now.slot_index) for t in (keys, values)
-        )
+        own_k, own_v = (t[:, :, own_from : now.longest].index_select(0, now.slot_index) for t in (keys, values))
     mask = now.single_mask(window)
     if now.pool.prefix is None and softcap is None:
         return F.scaled_dot_product_attention(

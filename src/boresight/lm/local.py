@@ -13,14 +13,12 @@ from torch import Tensor
 
 from boresight.chat import Chat, plain, validate
 from boresight.errors import ModelError
-from boresight.lm.base import Completion, OnDone, Sampling
+from boresight.lm.base import Completion, OnDone, OnStep, Sampling, per_row
 from boresight.lm.decode import Ask, Step, drive, stop_at, write
 from boresight.lm.kv import IMPLEMENTATION, PASS, Pass, Pool, Prefix, attend
 
 PASS_TOKENS = 2048  # longest packed pass; bounds activations while prompts are read
-HEAD_ROWS = (
-    8  # rows of logits turned to float32 at once: a 262,144-word head at 32 rows would be 34 MB a step
-)
+HEAD_ROWS = 8  # rows of logits turned to float32 at once: a 262,144-word head at 32 rows would be 34 MB a step
 MIN_SHARED = 32  # a common beginning of at least this many tokens is worth a shared prefix
 
 
@@ -112,9 +110,7 @@ class LocalModel:
     width: rows decoded at once.
     """
 
-    def __init__(
-        self, model: Any, tokenizer: Any, *, name: str, revision: str | None = None, width: int = 32
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, name: str, revision: str | None = None, width: int = 32) -> None:
         self.name = name
         self.revision = revision
         self.width = width
@@ -135,9 +131,9 @@ class LocalModel:
     def encode(self, text: str) -> list[int]:
         """Token ids of a whole prompt, with the special tokens that the tokenizer adds (a BOS once, never an EOS)."""
         bos, eos = self.tokenizer.bos_token, self.tokenizer.eos_token_id
-        ids = self.tokenizer(
-            text, add_special_tokens=not (bos and text.startswith(bos)), return_attention_mask=False
-        )["input_ids"]
+        ids = self.tokenizer(text, add_special_tokens=not (bos and text.startswith(bos)), return_attention_mask=False)[
+            "input_ids"
+        ]
         if ids and ids[-1] == eos and not text.endswith(self.tokenizer.eos_token):
             ids = ids[:-1]
         if not ids:  # a tokenizer without BOS has nothing to say about the empty text
@@ -262,20 +258,30 @@ class LocalModel:
     # -- what users call ----------------------------------------------------------------------------------------
 
     def generate(
-        self, chats: Sequence[Chat], sampling: Sampling | None = None, *, on_done: OnDone | None = None
+        self,
+        chats: Sequence[Chat],
+        sampling: Sampling | Sequence[Sampling] | None = None,
+        *,
+        on_done: OnDone | None = None,
+        on_step: OnStep | None = None,
     ) -> list[Completion]:
         """Answer every chat. Prompts are rendered by the chat template, or by the plain one for a base model."""
-        return self.complete([self.render(chat) for chat in chats], sampling, on_done=on_done)
+        return self.complete([self.render(chat) for chat in chats], sampling, on_done=on_done, on_step=on_step)
 
     def complete(
-        self, prompts: Sequence[str], sampling: Sampling | None = None, *, on_done: OnDone | None = None
+        self,
+        prompts: Sequence[str],
+        sampling: Sampling | Sequence[Sampling] | None = None,
+        *,
+        on_done: OnDone | None = None,
+        on_step: OnStep | None = None,
     ) -> list[Completion]:
         """Continue every prompt text.
 
         Rows run longest prompt first, `width` at a time; a row that ends makes room for the next. A beginning that all
         prompts share (a system prompt) is read once.
         """
-        how = sampling or Sampling()
+        how = per_row(sampling, len(prompts))
         rows = [self.encode(p) for p in prompts]
         for row in rows:
             self.require_room(row)
@@ -283,11 +289,11 @@ class LocalModel:
         order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
 
         def start(i: int):
-            stopper = stop_at(how.stop) if how.stop else None
-            return lambda: write(Session(self, pool), rows[i], how, row=i, stopper=stopper)
+            stopper = stop_at(how[i].stop) if how[i].stop else None
+            return lambda: write(Session(self, pool), rows[i], how[i], row=i, stopper=stopper)
 
         done = (lambda k, c: on_done(order[k], c)) if on_done else None
-        results = drive([start(i) for i in order], self.width, done)
+        results = drive([start(i) for i in order], self.width, done, on_step)
         return [c for _, c in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]
 
     def require_room(self, ids: Sequence[int]) -> None:

@@ -26,9 +26,7 @@ class TextCache:
     or is drawn with `sampling` (seeded by `row`) when that has a temperature; the log-probability is never tempered.
     """
 
-    def __init__(
-        self, model: "LocalModel", pool: "SharedPool", sampling: Sampling | None = None, row: int = 0
-    ) -> None:
+    def __init__(self, model: "LocalModel", pool: "SharedPool", sampling: Sampling | None = None, row: int = 0) -> None:
         self._pick = picker(sampling, row, ()) if sampling and sampling.temperature else None
         self.model = model
         self.session = Session(model, pool)

@@ -13,13 +13,13 @@ import math
 import re
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from boresight.catalog import Card, Claim
 from boresight.chat import Chat, plain, validate
 from boresight.errors import ModelError
-from boresight.lm.base import Completion, ContextFull, OnDone, Sampling, Span, Trace
+from boresight.lm.base import Completion, ContextFull, OnDone, OnStep, Sampling, Span, Trace, per_row
 from boresight.lm.repetition import repeated_suffix
 
 if TYPE_CHECKING:
@@ -268,9 +268,7 @@ def rounds(
         so_far.add("nudge", draft.nudge, so_far.here, draft.after)
         log.debug("round %d nudge %r base p %s", so_far.rounds, draft.nudge, draft.after)
         if draft.takeover:
-            if (
-                not draft.takeover.text
-            ):  # a special token or a part of a character: only the whole chunk tells
+            if not draft.takeover.text:  # a special token or a part of a character: only the whole chunk tells
                 yield from draft.takeover.fill()
             if draft.takeover.text:
                 yield from _base_run(base, base_prompt, draft.takeover, how, count_tokens, so_far)
@@ -307,9 +305,7 @@ def _draft(
         ready = len(tests) if draft.finished else len(tests) - 1  # the last word may still grow
         while tested < ready:
             block = tests[tested : min(tested + VERIFY_WORDS, ready)]
-            yield from base.look(
-                [written + before for before, word in block if word != " "], written + draft.text
-            )
+            yield from base.look([written + before for before, word in block if word != " "], written + draft.text)
             for nudge, word in block:
                 tested += 1
                 if word == " ":
@@ -541,9 +537,7 @@ class Nudging:
             raise ValueError(f"mode is {mode!r}; one of {', '.join(MODES)} is needed")
         for role, model in (("base", base), ("nudger", nudger)):
             if not hasattr(model, "session"):
-                raise ModelError(
-                    f"nudging needs a local model as its {role}; {model.name} has no decode sessions"
-                )
+                raise ModelError(f"nudging needs a local model as its {role}; {model.name} has no decode sessions")
         if not nudger.has_chat_template:
             nudger.render_template([])  # says how to give it one
         self.base, self.nudger, self.mode = base, nudger, mode
@@ -575,20 +569,25 @@ class Nudging:
     def run_batch(
         self,
         prompts: Sequence[tuple[str, str]],
-        how: Settings | None = None,
+        how: Sequence[Settings] | None = None,
         *,
-        sampling: Sampling | None = None,
+        sampling: Sequence[Sampling] | None = None,
         on_done: Callable[[int, NudgeResult], None] | None = None,
+        on_step: OnStep | None = None,
     ) -> list[NudgeResult]:
-        """Answer many pairs of full prompts at once; every answer is what `run` gives for its pair alone."""
-        how = how or self.settings
+        """Answer many pairs of full prompts at once; every answer is what `run` gives for its pair alone.
+
+        how, sampling: one for each pair (default: the policy's settings, greedy).
+        """
+        settings = how or [self.settings] * len(prompts)
+        drawn = sampling or [None] * len(prompts)
         for base_prompt, nudger_prompt in prompts:
             self.base.require_room(self.base.encode(base_prompt))
             self.nudger.require_room(self.nudger.encode(nudger_prompt))
         if self.mode == "reference":
             results = []
             for i, pair in enumerate(prompts):
-                results.append(self._reference(pair, how))
+                results.append(self._reference(pair, settings[i]))
                 if on_done:
                     on_done(i, results[-1])
             return results
@@ -598,11 +597,11 @@ class Nudging:
         nudger_pool = self.nudger.pool([self.nudger.encode(n) for _, n in prompts], spare=4)
         makers = [
             lambda row=row, pair=pair: self._answer(
-                pair, how, base_pool, nudger_pool, Progress(), sampling, row
+                pair, settings[row], base_pool, nudger_pool, Progress(), drawn[row], row
             )
             for row, pair in enumerate(prompts)
         ]
-        return drive(makers, self.base.width, on_done)
+        return drive(makers, self.base.width, on_done, on_step)
 
     def stream(self, base_prompt: str, nudger_prompt: str) -> Iterator[Segment]:
         """Yield the segments of one answer as they are accepted (before the final repetition cut)."""
@@ -650,8 +649,6 @@ class Nudging:
         return _result(so_far, how, self.base.count_tokens, passes, again, began)
 
     def _reference(self, prompts: tuple[str, str], how: Settings) -> NudgeResult:
-        from dataclasses import asdict
-
         settings = {k: v for k, v in asdict(how).items() if k not in ("exact_stop", "stop")}
         return nudge_loop(
             _completer(self.base),
@@ -662,7 +659,12 @@ class Nudging:
         )
 
     def generate(
-        self, chats: Sequence[Chat], sampling: Sampling | None = None, *, on_done: OnDone | None = None
+        self,
+        chats: Sequence[Chat],
+        sampling: Sampling | Sequence[Sampling] | None = None,
+        *,
+        on_done: OnDone | None = None,
+        on_step: OnStep | None = None,
     ) -> list[Completion]:
         """Answer every chat; `sampling` overrides max_new_tokens and adds stop strings.
 
@@ -670,22 +672,16 @@ class Nudging:
         (an extension: the published method is greedy). A repetition penalty would change the base model's
         probabilities and is refused.
         """
-        from dataclasses import replace
-
-        how = self.settings
-        if sampling:
-            if sampling.repetition_penalty != 1.0:
-                raise ValueError(
-                    "nudging does not take a repetition_penalty: it would change the base's certainty"
-                )
-            if self.mode == "reference" and (sampling.temperature or sampling.stop):
-                raise ValueError(
-                    "nudging in reference mode is greedy and takes no stop strings; use mode=cached"
-                )
-            how = replace(how, max_new_tokens=sampling.max_new_tokens, stop=sampling.stop)
+        drawn = per_row(sampling, len(chats)) if sampling is not None else None
+        for s in drawn or ():
+            if s.repetition_penalty != 1.0:
+                raise ValueError("nudging does not take a repetition_penalty: it would change the base's certainty")
+            if self.mode == "reference" and (s.temperature or s.stop):
+                raise ValueError("nudging in reference mode is greedy and takes no stop strings; use mode=cached")
+        how = None if drawn is None else [replace(self.settings, max_new_tokens=s.max_new_tokens, stop=s.stop) for s in drawn]
         pairs = [self.prompts(chat) for chat in chats]
         finished = (lambda i, r: on_done(i, self._completion(pairs[i], r))) if on_done else None
-        results = self.run_batch(pairs, how, sampling=sampling, on_done=finished)
+        results = self.run_batch(pairs, how, sampling=drawn, on_done=finished, on_step=on_step)
         return [self._completion(pair, result) for pair, result in zip(pairs, results, strict=True)]
 
     def _completion(self, prompts: tuple[str, str], r: NudgeResult) -> Completion:

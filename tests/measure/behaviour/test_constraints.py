@@ -489,9 +489,7 @@ class TestInvalidConstraints:
 
 class TestProperties:
     words = st.sampled_from([word for reply in SATISFYING.values() for word in reply.split(" ")])
-    marks = st.sampled_from(
-        ["\n", "\n\n", " ", "**", "`", '"', "- ", "1. ", "# ", "?", "!", "OR", "[x]", "P.S. "]
-    )
+    marks = st.sampled_from(["\n", "\n\n", " ", "**", "`", '"', "- ", "1. ", "# ", "?", "!", "OR", "[x]", "P.S. "])
     patchwork = st.lists(words | marks, max_size=12).map(" ".join)
     replies = st.text(max_size=60) | patchwork | st.sampled_from(list(SATISFYING.values()))
 
@@ -548,9 +546,7 @@ class TestPrompts:
         reply = SATISFYING[prompt["id"]]
         assert len(reply.split()) <= 80
         kept = strict(reply, prompt["constraints"])
-        assert [
-            constraint for constraint, good in zip(prompt["constraints"], kept, strict=True) if not good
-        ] == []
+        assert [constraint for constraint, good in zip(prompt["constraints"], kept, strict=True) if not good] == []
 
     @pytest.mark.parametrize("prompt", PROMPTS, ids=lambda prompt: prompt["id"])
     def test_a_prompt_states_the_words_that_it_is_judged_by(self, prompt):
@@ -560,9 +556,7 @@ class TestPrompts:
                 continue
             values = [value for name, value in constraint.items() if name != "kind"]
             texts = [text for value in values for text in (value if isinstance(value, list) else [value])]
-            assert [
-                t for t in texts if isinstance(t, str) and t.lower() not in prompt["prompt"].lower()
-            ] == []
+            assert [t for t in texts if isinstance(t, str) and t.lower() not in prompt["prompt"].lower()] == []
 
     @pytest.mark.parametrize(
         "reply",

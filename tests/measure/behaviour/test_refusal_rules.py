@@ -103,9 +103,7 @@ def test_opening_rules_do_not_fire_late():
 
 
 FRAGMENTS = st.lists(
-    st.sampled_from(
-        [*(r for r, _ in REFUSALS), *COMPLIANCE, "Fine.", "**", '"', "\n", "1. ", "Guard: ", "```"]
-    ),
+    st.sampled_from([*(r for r, _ in REFUSALS), *COMPLIANCE, "Fine.", "**", '"', "\n", "1. ", "Guard: ", "```"]),
     max_size=6,
 ).map(" ".join)
 
@@ -183,12 +181,7 @@ def test_the_measured_quality_in_the_readme_is_current():
 
 def test_prompt_pairs_are_complete_and_distinct():
     rows = read("refusal.jsonl")
-    assert (
-        len({row["id"] for row in rows})
-        == len({row["prompt"].casefold() for row in rows})
-        == len(rows)
-        == 120
-    )
+    assert len({row["id"] for row in rows}) == len({row["prompt"].casefold() for row in rows}) == len(rows) == 120
     pairs = {}
     for row in rows:
         assert set(row) == {"id", "pair", "prompt", "label", "topic"}
@@ -204,9 +197,7 @@ def test_prompt_pairs_are_complete_and_distinct():
 def test_labelled_replies_are_valid():
     rows = read("refusal_replies.jsonl")
     assert len(rows) >= 220
-    assert (
-        len({row["id"] for row in rows}) == len({(row["prompt"], row["reply"]) for row in rows}) == len(rows)
-    )
+    assert len({row["id"] for row in rows}) == len({(row["prompt"], row["reply"]) for row in rows}) == len(rows)
     assert len({row["reply"] for row in rows if row["split"] == "test"} & {
         row["reply"] for row in rows if row["split"] == "dev" and len(row["reply"]) > 5
     }) == 0  # fmt: skip

@@ -35,9 +35,7 @@ _NUMBER_MARK = re.compile(r"(?<=\d)\.(?=\d)|(?<!\w)-(?=\d)")
 _APOSTROPHES = re.compile(r"['’‘`ʼ]")
 _LABEL = re.compile(r"^\W*(?:the )?(?:answer|a|assistant|response)\W*[:：]\s*", re.IGNORECASE)
 # No sentence ends after an initial ("J. K. Rowling") or a short title ("Mt. Everest").
-_SENTENCE_END = re.compile(
-    r"(?<=[.!?])(?<!\b\w\.)(?<!\b(?:mt|mr|dr|st|ms)\.)(?<!\bmrs\.)\s+|\n+", re.IGNORECASE
-)
+_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b\w\.)(?<!\b(?:mt|mr|dr|st|ms)\.)(?<!\bmrs\.)\s+|\n+", re.IGNORECASE)
 
 
 class Match(NamedTuple):

@@ -3,11 +3,12 @@
 A model pushed too far (by a steering vector, an aggressive edit, a high temperature) often falls into a
 loop long before its answers turn wrong, so these checks are cheap early warnings. They read the text only
 and need no model. Distinct n-grams are the diversity measure of Li et al. 2016 ("A Diversity-Promoting
-Objective Function"); the suffix search uses the Z-function (Gusfield 1997).
+Objective Function").
 """
 
 from collections import Counter
-from collections.abc import Sequence
+
+from boresight.lm.repetition import repeated_suffix
 
 # A generator in a loop is cut off by its token limit while looping, so the loop stands at the very end.
 # Two copies of 15 characters cover 30; what people double on purpose ("New York, New York") is shorter.
@@ -24,40 +25,6 @@ DISTINCT_3 = 0.5
 DISTINCT_WORDS = 40
 
 _CUT = ",-–—(&/\\"  # a text that ends on one of these was going on
-
-
-def z_values(text: Sequence[object], limit: int | None = None) -> list[int]:
-    """Z-function: for each i < limit, how many items from i on equal the items from the start (z[0] = n).
-
-    O(n) comparisons: a comparison that succeeds moves `right` forward, and each i has at most one failure.
-    """
-    n = len(text)
-    z = [0] * (n if limit is None else min(limit, n))
-    left = right = 0
-    for i in range(1, len(z)):
-        length = min(right - i, z[i - left]) if i < right else 0
-        while i + length < n and text[length] == text[i + length]:
-            length += 1
-        z[i] = length
-        if i + length > right:
-            left, right = i, i + length
-    if z:
-        z[0] = n
-    return z
-
-
-def repeated_suffix(text: str, min_length: int = 30) -> int:
-    """Length of the longest suffix of at least `min_length` that directly follows a copy of itself, or 0.
-
-    "abcabc" ends with such a suffix of length 3, and a loop of many rounds counts as many rounds as fit
-    twice. Linear: in the reversed text, a suffix of length k is doubled exactly when z[k] >= k.
-    """
-    half = len(text) // 2
-    z = z_values(text[::-1], half + 1)
-    for length in range(half, max(min_length, 1) - 1, -1):
-        if z[length] >= length:
-            return length
-    return 0
 
 
 def distinct_n(text: str, n: int) -> float | None:

@@ -1,0 +1,1 @@
+"""Runs, results, tables and the report page."""
