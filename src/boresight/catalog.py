@@ -43,7 +43,7 @@ class Card:
 METHODS = {
     "nudging": "boresight.steer.nudging",
     "urial": "boresight.steer.urial",
-    "text-health": "boresight.measure.behaviour.endings",
+    "text-health": "boresight.measure.behaviour.text_health",
     "instructions": "boresight.measure.behaviour.instructions",
     "refusal": "boresight.measure.behaviour.refusal",
     "facts": "boresight.measure.behaviour.facts",

@@ -46,6 +46,7 @@ class Pool:
         self.offset = len(prefix) if prefix else 0
         self.lengths: list[int] = []  # tokens per slot, prefix not counted
         self.layers: dict[int, tuple[Tensor, Tensor]] = {}
+        self.windows: dict[int, int | None] = {}  # sliding window that each layer asked for (None: sees everything)
         self._slots = 0
         self._capacity = 0
 
@@ -65,10 +66,12 @@ class Pool:
     def copy(self, source: int, target: int) -> None:
         """Make slot `target` hold what slot `source` holds."""
         n = self.lengths[target] = self.lengths[source]
-        for keys, values in self.layers.values():
-            if max(source, target) < keys.shape[0]:
-                keys[target, :, :n] = keys[source, :, :n]
-                values[target, :, :n] = values[source, :, :n]
+        if n == 0:
+            return
+        self.reserve(n)  # a slot opened since the last pass has no storage yet
+        for index, (keys, _) in list(self.layers.items()):
+            for held in self.layer(index, keys):
+                held[target, :, :n] = held[source, :, :n]
 
     def reserve(self, tokens: int) -> None:
         """Make room for every open slot and for `tokens` tokens in each, before a pass."""
@@ -194,6 +197,7 @@ def attend(
     heads, tokens, dim = query.shape[1:]
     scale = scaling if scaling is not None else dim**-0.5
     index: int = module.layer_idx  # type: ignore[assignment]
+    now.pool.windows[index] = sliding_window
     keys, values = now.pool.layer(index, key)
     fresh_keys, fresh_values = key[0], value[0]
     out = query.new_empty(tokens, heads, value.shape[3])
@@ -216,6 +220,11 @@ def attend(
     return out[None], None
 
 
+def _wide(scores: Tensor) -> Tensor:
+    """At least float32, as the models' own attention takes its softmax."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
+
+
 def _span(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, softcap: float | None) -> Tensor:
     """(1, heads, t, dim) queries over (1, kv_heads, keys, dim): returns (t, heads, dim)."""
     if softcap is None:
@@ -223,7 +232,7 @@ def _span(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, softcap: 
         return mixed[0].transpose(0, 1)
     groups = q.shape[1] // k.shape[1]
     grouped = q[0].unflatten(0, (k.shape[1], groups))  # (kv_heads, groups, t, dim)
-    scores = (grouped @ k[0][:, None].transpose(-1, -2)).float() * scale
+    scores = _wide(grouped @ k[0][:, None].transpose(-1, -2)) * scale
     scores = torch.tanh(scores / softcap) * softcap
     weights = scores.masked_fill(~mask, float("-inf")).softmax(-1).to(q.dtype)
     return (weights @ v[0][:, None]).flatten(0, 1).transpose(0, 1)
@@ -265,7 +274,7 @@ def _decode(
         flat = grouped.transpose(0, 1).flatten(1, 2)  # (kv_heads, n * groups, dim)
         ahead = (flat @ frozen_k.transpose(-1, -2)).unflatten(1, (n, -1)).transpose(0, 1)
         scores = torch.cat([ahead, scores], -1)
-    scores = scores.float() * scale
+    scores = _wide(scores) * scale
     if softcap is not None:
         scores = torch.tanh(scores / softcap) * softcap
     if mask is not None:

@@ -15,92 +15,13 @@ from boresight.chat import Chat, plain, validate
 from boresight.errors import ModelError
 from boresight.lm.base import Completion, OnDone, OnStep, Sampling, per_row
 from boresight.lm.decode import Ask, Step, drive, stop_at, write
-from boresight.lm.kv import IMPLEMENTATION, PASS, Pass, Pool, Prefix, attend
+from boresight.lm.kv import PASS, Pass, Prefix
+from boresight.lm.selfcheck import check_engine
+from boresight.lm.session import Session, SharedPool, common_prefix
 
 PASS_TOKENS = 2048  # longest packed pass; bounds activations while prompts are read
 HEAD_ROWS = 8  # rows of logits turned to float32 at once: a 262,144-word head at 32 rows would be 34 MB a step
 MIN_SHARED = 32  # a common beginning of at least this many tokens is worth a shared prefix
-
-
-class Session:
-    """A decode session: a row of tokens with its cache. Not thread-safe; close it or use it as a context manager.
-
-    ids: every token in the cache, the pool's prefix included. `passes`, `forwarded` and `recomputed` count the forward
-    passes it took part in, the tokens it forwarded, and those of them at a position that had been forwarded before.
-    """
-
-    def __init__(self, model: "LocalModel", pool: "SharedPool") -> None:
-        self.model = model
-        self.pool = pool
-        self.slot = pool.open_session(self)
-        self.ids: list[int] = list(pool.prefix.ids) if pool.prefix else []
-        self.passes = self.forwarded = self.recomputed = 0
-        self._furthest = len(self.ids)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def append(self, ids: Sequence[int]) -> Tensor:
-        """Add tokens; returns the logits after the last one, (vocabulary,)."""
-        return self.model.extend([Ask(self, ids, (len(ids) - 1,))])[0].logits[0]
-
-    def rewind(self, n: int) -> None:
-        """Forget the last n tokens; the prefix cannot be rewound."""
-        floor = self.pool.offset
-        if not 0 <= n <= len(self.ids) - floor:
-            raise ValueError(f"cannot rewind {n} tokens: {len(self.ids) - floor} were added after the prefix")
-        if n:
-            del self.ids[-n:]
-            self.pool.lengths[self.slot] -= n
-
-    def fork(self) -> "Session":
-        """A second session with the same tokens, from here on independent."""
-        twin = Session(self.model, self.pool)
-        twin.ids, twin._furthest = list(self.ids), self._furthest
-        self.pool.copy(self.slot, twin.slot)
-        return twin
-
-    def close(self) -> None:
-        """Free the slot."""
-        if self.slot >= 0:
-            self.pool.close_session(self)
-            self.slot = -1
-
-    def note(self, ids: Sequence[int]) -> None:
-        """Record tokens that the engine has just written into the cache."""
-        start = len(self.ids)
-        self.recomputed += max(0, min(self._furthest, start + len(ids)) - start)
-        self.ids.extend(ids)
-        self._furthest = max(self._furthest, len(self.ids))
-        self.pool.lengths[self.slot] += len(ids)
-        self.forwarded += len(ids)
-
-    def __enter__(self) -> "Session":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class SharedPool(Pool):
-    """A Pool that keeps its sessions' slot numbers right when one closes."""
-
-    def __init__(self, prefix: Prefix | None = None) -> None:
-        super().__init__(prefix)
-        self._sessions: list[Session] = []
-
-    def open_session(self, session: Session) -> int:
-        """Take a slot for `session`."""
-        self._sessions.append(session)
-        return self.open()
-
-    def close_session(self, session: Session) -> None:
-        """Free the slot of `session`; the last session moves into it."""
-        self.close(session.slot)
-        last = self._sessions.pop()
-        if last is not session:
-            self._sessions[session.slot] = last
-            last.slot = session.slot
 
 
 class LocalModel:
@@ -118,13 +39,13 @@ class LocalModel:
         self.model = model.eval()
         self.device = model.device
         self.dtype = model.dtype
-        self.context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 2048))
+        self.context = _context(model.config.get_text_config())
         ends = model.generation_config.eos_token_id if model.generation_config else None
         listed = ends if isinstance(ends, list) else [ends]
         self.eos_ids = frozenset(i for i in [*listed, tokenizer.eos_token_id] if i is not None)
         self.has_chat_template = bool(getattr(tokenizer, "chat_template", None))
         self._prefixes: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
-        _check_engine(self)
+        check_engine(self)
 
     # -- text ---------------------------------------------------------------------------------------------------
 
@@ -191,7 +112,12 @@ class LocalModel:
         return frozen
 
     def extend(self, asks: Sequence[Ask]) -> list[Step]:
-        """Serve asks of sessions of one pool in as few packed passes as PASS_TOKENS allows; one Step per ask."""
+        """Serve asks of sessions of one pool in as few packed passes as PASS_TOKENS allows; one Step per ask.
+
+        Each session may ask once. Raises ValueError for an ask of no tokens, ModelError past the end of the context.
+        """
+        if len({id(ask.session) for ask in asks}) < len(asks):
+            raise ValueError("a session was asked to extend twice in one pass")
         steps: list[Step | None] = [None] * len(asks)
         batch: list[tuple[int, Ask]] = []
         size = 0
@@ -207,7 +133,8 @@ class LocalModel:
                 batch, size = [], 0
             batch.append((i, Ask(ask.session, ids, keep)))
             size += len(ids)
-        self._serve(batch, steps)
+        if batch:
+            self._serve(batch, steps)
         return [step for step in steps if step is not None]
 
     def _serve(self, batch: list[tuple[int, Ask]], steps: list[Step | None]) -> None:
@@ -350,12 +277,17 @@ class LocalModel:
         }
 
 
-def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    """Length of the longest common prefix."""
-    n = min(len(a), len(b))
-    if a[:n] == b[:n]:  # the usual case, compared in C
-        return n
-    return next(i for i in range(n) if a[i] != b[i])
+def _context(config: Any) -> int:
+    """Tokens that a model reads at most.
+
+    Long RoPE changes the rotation of every key once its original length is passed, so caches end there.
+    """
+    context = int(getattr(config, "max_position_embeddings", None) or 2048)
+    rope = getattr(config, "rope_parameters", None) or {}
+    for one in (rope, *(v for v in rope.values() if isinstance(v, dict))):
+        if one.get("rope_type") == "longrope":
+            context = min(context, int(one.get("original_max_position_embeddings") or context))
+    return context
 
 
 def top1(logits: Tensor) -> tuple[list[int], list[float]]:
@@ -368,37 +300,6 @@ def top1(logits: Tensor) -> tuple[list[int], list[float]]:
         ids.extend(at.tolist())
         logprobs.extend((-(rows - best[:, None]).exp().sum(-1).log()).tolist())
     return ids, logprobs
-
-
-def _check_engine(model: LocalModel) -> None:
-    """Compare the packed engine with the model's own forward on a short text, once, before anything relies on it.
-
-    An architecture that ignores the attention interface, shares caches between layers or adds terms of its own would
-    otherwise decode nonsense in silence.
-    """
-    probe = model.encode("The quick brown fox jumps over the lazy dog.")[:12]
-    ids = torch.tensor([probe], device=model.device)
-    with torch.no_grad():
-        expected = model.model(input_ids=ids, use_cache=False).logits[0].float().log_softmax(-1)
-    try:
-        model.model.set_attn_implementation(IMPLEMENTATION)
-        with model.session() as one, model.session() as other:
-            head = model.extend([Ask(one, probe[:-3], range(len(probe) - 3))])[0].logits
-            tail = [one.append([t]) for t in probe[-3:]]
-            other.append(probe[:2])
-        got = torch.cat([head, torch.stack(tail)]).float().log_softmax(-1)
-    except (NotImplementedError, AttributeError, TypeError, ValueError, LookupError, RuntimeError) as error:
-        raise ModelError(
-            f"{model.name}: the architecture {type(model.model).__name__} does not run on the local engine ({error}); "
-            "decoder-only transformers with the attention interface do"
-        ) from error
-    gap = (got.exp() - expected.exp()).abs().max().item()
-    allowed = 1e-3 if model.dtype == torch.float32 else 8e-2
-    if not gap <= allowed:
-        raise ModelError(
-            f"{model.name}: the local engine and the model's own forward differ by {gap:.3g} in probability "
-            f"(allowed {allowed:g}), so {type(model.model).__name__} is not supported"
-        )
 
 
 def fastest_dtype() -> torch.dtype:
@@ -432,9 +333,8 @@ def load_local(
     device: "auto", "cpu", "cuda", "cuda:1", "mps".
     """
     quiet_libraries()
-    from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    AttentionInterface.register(IMPLEMENTATION, attend)
     path = Path(path)
     if not (path / "config.json").is_file():
         raise ModelError(f"{path} is not a model folder: it has no config.json")

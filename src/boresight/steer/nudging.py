@@ -678,7 +678,11 @@ class Nudging:
                 raise ValueError("nudging does not take a repetition_penalty: it would change the base's certainty")
             if self.mode == "reference" and (s.temperature or s.stop):
                 raise ValueError("nudging in reference mode is greedy and takes no stop strings; use mode=cached")
-        how = None if drawn is None else [replace(self.settings, max_new_tokens=s.max_new_tokens, stop=s.stop) for s in drawn]
+        how = (
+            None
+            if drawn is None
+            else [replace(self.settings, max_new_tokens=s.max_new_tokens, stop=s.stop) for s in drawn]
+        )
         pairs = [self.prompts(chat) for chat in chats]
         finished = (lambda i, r: on_done(i, self._completion(pairs[i], r))) if on_done else None
         results = self.run_batch(pairs, how, sampling=drawn, on_done=finished, on_step=on_step)

@@ -4,11 +4,33 @@ A model pushed too far (by a steering vector, an aggressive edit, a high tempera
 loop long before its answers turn wrong, so these checks are cheap early warnings. They read the text only
 and need no model. Distinct n-grams are the diversity measure of Li et al. 2016 ("A Diversity-Promoting
 Objective Function").
+
+The measure asks everyday open requests and tells how often the answer ends by itself, how often it breaks down, and,
+for models that run here, how sure the writer was and how much of the text a nudging model wrote.
 """
 
+import math
 from collections import Counter
+from typing import TYPE_CHECKING, Any
 
+from boresight.catalog import Card
+from boresight.data import draw, load_set
+from boresight.lm.base import Completion
 from boresight.lm.repetition import repeated_suffix
+from boresight.measure.base import Graded, Measure, Metric
+
+if TYPE_CHECKING:
+    from inspect_ai.dataset import Sample
+
+METHOD = Card(
+    slug="text-health",
+    title="Text health",
+    room="audit",
+    summary="Does an answer end by itself, and does it stay clear of loops? Everyday requests, no judge.",
+    paper="Distinct n-grams: Li et al.: A Diversity-Promoting Objective Function (arXiv 1510.03055)",
+    needs=("any model",),
+    example="boresight audit smollm2-135m-instruct --measure text-health --limit 20 --out runs/health",
+)
 
 # A generator in a loop is cut off by its token limit while looping, so the loop stands at the very end.
 # Two copies of 15 characters cover 30; what people double on purpose ("New York, New York") is shorter.
@@ -76,3 +98,84 @@ def ends_cleanly(text: str) -> bool:
         return False
     starts_item = last[0][0] in "-*+•#" or last[0].rstrip(".)").isdigit()
     return starts_item or len(last) <= 3 or not last[-1][-1].isalnum()
+
+
+def samples(limit: int | None, seed: int) -> "list[Sample]":
+    """Everyday open requests that a paragraph can answer."""
+    from inspect_ai.dataset import Sample
+
+    rows = draw(load_set("open"), limit, seed)
+    return [Sample(id=row["id"], input=row["prompt"], metadata={"topic": row["topic"]}) for row in rows]
+
+
+def grade(completion: Completion, metadata: dict[str, Any]) -> Graded:
+    """Look at one answer. An empty one does not count as ended by itself: silence must not win."""
+    text = completion.text
+    ends = completion.finish_reason == "stop" and bool(text.strip())
+    broken = looks_degenerate(text)
+    distinct = distinct_n(text, 3)
+    nudged = completion.trace.detail.get("nudge_token_ratio")
+    sure = completion.trace.mean_top1_prob
+    return Graded(
+        {
+            "ends": float(ends),
+            "degenerate": float(broken),
+            "distinct_3": math.nan if distinct is None else distinct,
+            "top1_prob": math.nan if sure is None else sure,
+            "nudged_share": math.nan if nudged is None else nudged,
+        },
+        f"finish reason {completion.finish_reason}" + (", looks degenerate" if broken else ""),
+    )
+
+
+MEASURE = Measure(
+    slug=METHOD.slug,
+    title=METHOD.title,
+    samples=samples,
+    grade=grade,
+    max_new_tokens=128,
+    metrics=(
+        Metric(
+            "ends",
+            "ends by itself",
+            "fraction",
+            "higher",
+            "rule:finish-reason-v1",
+            "Share of answers that are not empty and end before the token budget is used up; says nothing about what"
+            " they say.",
+        ),
+        Metric(
+            "degenerate",
+            "breaks down",
+            "fraction",
+            "lower",
+            "rule:degenerate-v1",
+            "Share of answers that end in a loop, repeat a line four times, or go round in the same word triples.",
+        ),
+        Metric(
+            "distinct_3",
+            "different word triples",
+            "share",
+            "none",
+            "rule:distinct-3",
+            "Mean share of an answer's word triples that occur once; near 1 is normal prose, short answers score"
+            " higher.",
+        ),
+        Metric(
+            "top1_prob",
+            "mean top-1 probability",
+            "share",
+            "none",
+            "model:own-probabilities",
+            "How sure the writing model was of its most likely next token; for a nudged model, its base where asked.",
+        ),
+        Metric(
+            "nudged_share",
+            "nudged tokens",
+            "share",
+            "none",
+            "count:base-tokens",
+            "Mean share of an answer's tokens that the nudging model wrote; published work warns above 20 %.",
+        ),
+    ),
+)

@@ -1,0 +1,62 @@
+"""boresight chat: talk to a model or policy in the terminal."""
+
+from typing import Annotated
+
+import typer
+
+from boresight.cli.options import Device, Dtype, MaxNewTokens, Seed, Steer, Temperature, TopP
+
+
+def chat(
+    model: Annotated[str, typer.Argument(help="Model spec or policy file.")],
+    steer: Steer = None,
+    system: Annotated[str, typer.Option("--system", help="System message.")] = "",
+    max_new_tokens: MaxNewTokens = 256,
+    temperature: Temperature = 0.0,
+    top_p: TopP = 1.0,
+    seed: Seed = 0,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+) -> None:
+    """Talk to a model. A line is a turn; /new starts over, an empty line or Ctrl-D ends. Nudged words are underlined.
+
+    Example: boresight chat gemma-3-270m --steer nudging:nudger=smollm2-135m-instruct
+    """
+    import sys
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from boresight.chat import user
+    from boresight.cli.progress import busy
+    from boresight.lm.base import Sampling
+    from boresight.steer.policy import load
+
+    with busy(f"loading {model}"):
+        loaded = load(model, steer=steer or [], dtype=dtype, device=device)
+    sampling = Sampling(max_new_tokens, temperature, top_p, seed=seed)
+    console = Console()
+    turns: list[dict[str, str]] = []
+    while True:
+        if sys.stdin.isatty():
+            console.print("[bold]you[/bold] > ", end="")
+        line = sys.stdin.readline()
+        if not line.strip():
+            return
+        if line.strip() == "/new":
+            turns = []
+            continue
+        turns += user(line.strip(), system if not turns else "")
+        with busy("writing"):
+            done = loaded.generate([turns], sampling)[0]
+        shown = Text()
+        spans = done.trace.spans
+        if "".join(s.text for s in spans).strip() == done.text.strip():
+            for span in spans:
+                shown.append(span.text, "underline" if span.role == "nudge" else "")
+        else:
+            shown.append(done.text)
+        console.print(shown, soft_wrap=True)
+        if done.finish_reason != "stop":
+            console.print(f"[dim]({done.finish_reason})[/dim]")
+        turns.append({"role": "assistant", "content": done.text})

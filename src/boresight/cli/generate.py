@@ -1,0 +1,60 @@
+"""boresight generate: answers to prompts."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from boresight.cli.options import Device, Dtype, MaxNewTokens, Seed, Steer, Stop, Temperature, TopP
+
+
+def generate(
+    model: Annotated[str, typer.Argument(help="Model spec or policy file.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE.jsonl]", help="Rows with 'prompt' or 'messages'; - reads stdin.")
+    ] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Option("--prompt", help="Ask this instead of a file; may be repeated.")
+    ] = None,
+    steer: Steer = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write JSON lines here instead of to stdout.")] = None,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", help="Write who wrote what, with probabilities, to this JSON file.")
+    ] = None,
+    max_new_tokens: MaxNewTokens = 256,
+    temperature: Temperature = 0.0,
+    top_p: TopP = 1.0,
+    stop: Stop = None,
+    seed: Seed = 0,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+) -> None:
+    """Answer prompts: JSON lines in, JSON lines out, each as soon as it is complete ("index" tells its row).
+
+    One --prompt without --out prints the plain answer.
+
+    Example: boresight generate gemma-3-270m --steer nudging:nudger=smollm2-135m-instruct --prompt "Why is the sky blue?"
+    """
+    import sys
+
+    from boresight.chat import user, validate
+    from boresight.cli.progress import busy
+    from boresight.data.requests import Request, read_requests
+    from boresight.errors import DataError
+    from boresight.lm.base import Sampling
+    from boresight.report.answers import answer_all
+    from boresight.steer.policy import load
+
+    if bool(prompt) == bool(file):
+        raise DataError("generate needs either a file of prompts or --prompt, one of the two")
+    if prompt:
+        requests = [Request({"prompt": p}, validate(user(p), "--prompt")) for p in prompt]
+    elif str(file) == "-":
+        requests = read_requests(sys.stdin, "stdin")
+    else:
+        requests = read_requests(str(file))
+    sampling = Sampling(max_new_tokens, temperature, top_p, stop=tuple(stop or ()), seed=seed)
+    with busy(f"loading {model}"):
+        loaded = load(model, steer=steer or [], dtype=dtype, device=device)
+    plain = bool(prompt) and len(requests) == 1 and out is None
+    answer_all(loaded, requests, sampling, out=out, trace=trace, plain=plain)

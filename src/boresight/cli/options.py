@@ -1,0 +1,22 @@
+"""Options that several verbs share, each described once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Steer = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--steer", metavar="NAME:KEY=VALUE,...", help="Steer the model with a method; repeat to stack, innermost first."
+    ),
+]
+Dtype = Annotated[str, typer.Option("--dtype", help="auto (measured on this machine), float32, bfloat16 or float16.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
+MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer, in tokens.")]
+Temperature = Annotated[float, typer.Option("--temperature", min=0.0, help="0 is greedy.")]
+TopP = Annotated[float, typer.Option("--top-p", min=0.01, max=1.0, help="Nucleus kept when sampling.")]
+Stop = Annotated[list[str] | None, typer.Option("--stop", help="A string that ends the answer; may be repeated.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder for the run; it must be new or empty.")]

@@ -1,0 +1,63 @@
+"""What changed between two subjects, from the logs of one run directory or of two."""
+
+from pathlib import Path
+
+from boresight.errors import DataError
+from boresight.measure.battery import MEASURES, measure
+from boresight.report.records import Record, read_records
+from boresight.report.results import Results, SubjectRow, read_results
+from boresight.report.tally import tally
+
+
+def compare(
+    a: str | Path, b: str | Path | None = None, *, subject_a: str | None = None, subject_b: str | None = None
+) -> Results:
+    """Results of two subjects on the samples that both answered, with the paired comparisons b minus a.
+
+    a, b: run directories; without b both subjects are taken from a. subject_a: default the first subject of a;
+    subject_b: default the last one of b. Raises DataError if a run is not finished, a subject is not in it, or the
+    two share no prompt.
+    """
+    first, second = Path(a), Path(b if b is not None else a)
+    left, right = read_results(first), read_results(second)
+    row_a = _pick(left, subject_a, 0, first)
+    row_b = _pick(right, subject_b, -1, second)
+    if first == second and row_a.name == row_b.name:
+        raise DataError(f"{first} has only the subject {row_a.name!r}; a second run is needed to compare it with")
+    name_a, name_b = row_a.name, row_b.name
+    if name_a == name_b:
+        name_a, name_b = f"{first.name}/{name_a}", f"{second.name}/{name_b}"
+        if name_a == name_b:
+            name_a, name_b = f"{name_a} (a)", f"{name_b} (b)"
+    own_a = {(r.measure, r.id, r.prompt): r for r in read_records(first) if r.subject == row_a.name}
+    own_b = {(r.measure, r.id, r.prompt): r for r in read_records(second) if r.subject == row_b.name}
+    shared = [key for key in own_a if key in own_b]
+    if not shared:
+        raise DataError(f"{first} and {second} share no prompt; run them with the same measures, limit and seed")
+    records = [_as(name_a, own_a[key]) for key in shared] + [_as(name_b, own_b[key]) for key in shared]
+    measures = [measure(slug) for slug in MEASURES if any(slug == key[0] for key in shared)]
+    rows, pairs = tally(records, measures, [name_a, name_b], left.seed)
+    subjects: list[SubjectRow] = [row_a.model_copy(update={"name": name_a}), row_b.model_copy(update={"name": name_b})]
+    return Results(
+        created=max(left.created, right.created),
+        seed=left.seed,
+        seconds=left.seconds + (right.seconds if first != second else 0.0),
+        subjects=subjects,
+        measures=rows,
+        comparisons=pairs,
+    )
+
+
+def _pick(results: Results, wanted: str | None, default: int, run: Path) -> SubjectRow:
+    if wanted is None:
+        return results.subjects[default]
+    for row in results.subjects:
+        if row.name == wanted:
+            return row
+    raise DataError(f"{run} has no subject {wanted!r}; it has {', '.join(r.name for r in results.subjects)}")
+
+
+def _as(name: str, record: Record) -> Record:
+    from dataclasses import replace
+
+    return replace(record, subject=name)

@@ -1,0 +1,111 @@
+"""What a run found, in a few plain sentences: one for each subject against the baseline, and one that counts."""
+
+import re
+from collections.abc import Mapping
+
+from boresight.errors import DataError
+from boresight.measure.base import Metric
+from boresight.report import wording
+from boresight.report.results import ComparisonRow, Results, SubjectRow
+
+MAIN_METRIC = "text-health.ends"
+"""What the headline is about when it was compared; otherwise the first metric that was."""
+
+_PHRASES = {MAIN_METRIC: ("ended its answers by itself", "more often", "less often")}
+_MAIN_NUMBERS = 4  # how many numbers a sentence about one subject can carry
+
+
+def headline(results: Results, metrics: Mapping[str, Metric], baseline: str | None = None) -> str:
+    """Say what changed against `baseline` (default: the first subject), with intervals and n.
+
+    Where an interval holds zero it says so. Without comparisons the main numbers are stated. DataError if there is no
+    subject of the baseline's name.
+    """
+    return " ".join(text for _, text in sentences(results, metrics, baseline))
+
+
+def sentences(results: Results, metrics: Mapping[str, Metric], baseline: str | None = None) -> list[tuple[str, str]]:
+    """The headline in parts: (name of the subject that it is about, or "", sentence)."""
+    if not results.subjects or not results.measures:
+        return [("", "Nothing was measured in this run.")]
+    names = [s.name for s in results.subjects]
+    if baseline is not None and baseline not in names:
+        raise DataError(f"no subject is called {baseline!r}; the run has {', '.join(names)}")
+    base = results.subjects[names.index(baseline) if baseline is not None else 0]
+    others = [s for s in results.subjects if s.name != base.name]
+    known = wording.known_metrics(results, metrics)
+    compared = [c for c in results.comparisons if c.a == base.name and c.metric in known]
+    if not compared:
+        return [(s.name, _alone(results, known, s)) for s in results.subjects]
+    found = [(s.name, _against(results, known, compared, base, s)) for s in others]
+    return [*found, ("", _counts(known, compared, base))]
+
+
+def _against(
+    results: Results, known: Mapping[str, Metric], compared: list[ComparisonRow], base: SubjectRow, subject: SubjectRow
+) -> str:
+    rows = [c for c in compared if c.b == subject.name]
+    row = next((c for c in rows if c.metric == MAIN_METRIC), rows[0] if rows else None)
+    who = _who(results, subject)
+    if row is None or row.difference is None:
+        return f"{who} could not be compared with {base.name}."
+    metric = known[row.metric]
+    interval = wording.difference_interval(row.ci, metric.unit)
+    evidence = f"{wording.percent(row.level)} interval {interval}, n = {row.n}"
+    if interval == wording.NO_INTERVAL:
+        evidence = f"no interval, n = {row.n}"
+    if wording.verdict(row, metric.better) in ("untold", "none"):
+        d = wording.difference(row.difference, metric.unit)
+        return f"{who} cannot be told apart from {base.name} on “{metric.title}” at n = {row.n} ({d}, {evidence})."
+    size, up = wording.difference(abs(row.difference), metric.unit).removeprefix("+"), row.difference > 0
+    if row.metric in _PHRASES:
+        did, more, less = _PHRASES[row.metric]
+        return f"{who} {did} {size} {more if up else less} than {base.name} ({evidence})."
+    side = "; lower is better" if metric.better == "lower" else ""
+    return f"{who} scored {size} {'higher' if up else 'lower'} than {base.name} on “{metric.title}” ({evidence}{side})."
+
+
+def _counts(known: Mapping[str, Metric], compared: list[ComparisonRow], base: SubjectRow) -> str:
+    """How many comparisons show a change after Holm's adjustment."""
+    tested = [c for c in compared if c.p is not None and c.difference is not None]
+    if not tested:
+        return f"None of the {len(compared)} comparisons with {base.name} could be tested."
+    significant = [c for c in tested if wording.is_significant(c)]
+    sided = [c for c in significant if known[c.metric].better != "none"]
+    better = sum(((c.difference or 0) > 0) == (known[c.metric].better == "higher") for c in sided)
+    parts = [f"{better} better", f"{len(sided) - better} worse"]
+    if changed := len(significant) - len(sided):
+        parts.append(f"{changed} changed with no better side")
+    parts.append(f"{len(tested) - len(significant)} cannot be told apart")
+    if untested := len(compared) - len(tested):
+        parts.append(f"{untested} could not be tested")
+    comparisons = "1 comparison" if len(compared) == 1 else f"all {len(compared)} comparisons"
+    return f"Over {comparisons} with {base.name}, after Holm adjustment: {', '.join(parts)}."
+
+
+def _alone(results: Results, known: Mapping[str, Metric], subject: SubjectRow) -> str:
+    """The main numbers of one subject: the first metric of each measure."""
+    rows = [r for r in results.measures if r.subject == subject.name and r.value is not None]
+    rows.sort(key=lambda r: r.metric != MAIN_METRIC)  # stable: the main metric first, then as they come
+    firsts = list({r.method: r for r in reversed(rows)}.values())[::-1][:_MAIN_NUMBERS]
+    if not firsts:
+        return f"{_who(results, subject)}: nothing could be measured."
+    numbers = (
+        f"“{known[r.metric].title}” {wording.value(r.value, r.unit)} "
+        f"({wording.percent(r.level)} interval {wording.interval(r.ci, r.unit)}, n = {r.n})"
+        for r in firsts
+    )
+    return f"{_who(results, subject)}: {'; '.join(numbers)}."
+
+
+def _who(results: Results, subject: SubjectRow) -> str:
+    """A subject in words: "Steered with nudging, gemma-3-270m", or its name where that would fit two of them."""
+    same = [s for s in results.subjects if (s.model, _kind(s.policy)) == (subject.model, _kind(subject.policy))]
+    if subject.policy and len(same) == 1:
+        return f"Steered with {_kind(subject.policy)}, {subject.model}"
+    return subject.name if subject.name == subject.model else f"{subject.name} ({subject.model})"
+
+
+def _kind(policy: str | None) -> str:
+    """The methods of a policy without their settings: "nudging(gamma=0.3)" is "nudging"."""
+    return re.sub(r"\([^()]*\)", "", policy or "").strip()

@@ -1,0 +1,70 @@
+"""From Inspect's logs to records: one sample of one subject, its answer and its scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from boresight.errors import DataError
+from boresight.lm.base import Completion
+from boresight.measure.base import completion_of
+
+
+@dataclass(frozen=True)
+class Record:
+    """One answer. scores: metric key -> value, entries that do not apply left out; None: the sample failed (error)."""
+
+    subject: str
+    measure: str
+    id: str
+    prompt: str
+    about: str
+    completion: Completion
+    scores: dict[str, float] | None
+    error: str = ""
+
+
+def records(logs: Sequence[Any], subject: str) -> tuple[list[Record], list[str]]:
+    """(records in order of measure and sample, error sentences) of the Inspect logs of one subject."""
+    found: list[Record] = []
+    errors: list[str] = []
+    for log in logs:
+        measure = log.eval.task.split("/")[-1]
+        for sample in log.samples or ():
+            scores = None if sample.error or not sample.scores else _scores(sample)
+            message = (sample.error.message if sample.error else "the sample was not scored") if scores is None else ""
+            if message:
+                errors.append(f"{measure} {sample.id}: {message}")
+            found.append(
+                Record(
+                    subject=subject,
+                    measure=measure,
+                    id=str(sample.id),
+                    prompt=sample.input if isinstance(sample.input, str) else sample.input[-1].text,
+                    about=str((sample.metadata or {}).get("label", "")),
+                    completion=completion_of(sample.output),
+                    scores=scores,
+                    error=message,
+                )
+            )
+    return found, errors
+
+
+def _scores(sample: Any) -> dict[str, float]:
+    (score,) = sample.scores.values()
+    return {key: float(value) for key, value in score.value.items() if value is not None and value == value}
+
+
+def read_records(run: Path) -> list[Record]:
+    """All records of a run directory, from its logs."""
+    from inspect_ai.log import list_eval_logs, read_eval_log
+
+    folder = run / "logs"
+    if not folder.is_dir():
+        raise DataError(f"{run} has no logs; a run directory written by boresight audit is needed")
+    found: list[Record] = []
+    for info in sorted(list_eval_logs(str(folder)), key=lambda i: i.name):
+        log = read_eval_log(info)
+        subject = str((log.eval.metadata or {}).get("subject") or log.eval.model.split("/")[-1])
+        found += records([log], subject)[0]
+    return found

@@ -1,0 +1,220 @@
+"""An audit: subjects x measures -> a run directory.
+
+config.yaml   what was asked for
+env.json      versions, hardware, seeds, models with the hashes of their weights
+logs/         one Inspect log per subject and measure: every prompt, answer, trace and score (`inspect view`)
+results.json  the numbers (schema boresight.results/1)
+report.html   the page
+"""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from boresight.errors import BoresightError, DataError
+from boresight.lm.base import LanguageModel
+from boresight.measure.base import make_task
+from boresight.measure.battery import chosen
+from boresight.report.environment import environment
+from boresight.report.exchanges import exchanges
+from boresight.report.files import new_directory, write_json, write_text
+from boresight.report.metrics import known_metrics
+from boresight.report.records import Record, records
+from boresight.report.results import Results, SubjectRow
+from boresight.report.tally import tally
+from boresight.steer.policy import Loader
+
+if TYPE_CHECKING:
+    from inspect_ai import Task
+
+    from boresight.measure.base import Measure
+
+
+class Progress(Protocol):
+    """Who wants to see how far an audit is."""
+
+    def begin(self, subject: str, answers: int) -> None:
+        """A subject's turn: this many answers are to come."""
+
+    def answered(self) -> None:
+        """One more answer is there."""
+
+    def stepped(self, rows: int) -> None:
+        """One more forward pass was done, for this many rows."""
+
+
+class Silent:
+    """No progress display."""
+
+    def begin(self, subject: str, answers: int) -> None:
+        """Nothing."""
+
+    def answered(self) -> None:
+        """Nothing."""
+
+    def stepped(self, rows: int) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished audit: its directory, its numbers, and what is behind them."""
+
+    directory: Path
+    results: Results
+    records: list[Record]
+    errors: list[str]
+
+
+def default_folder(verb: str) -> Path:
+    """runs/VERB-TIME, for those who name no folder."""
+    return Path("runs") / f"{verb}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
+
+
+def load_subjects(
+    specs: Sequence[str], steer: Sequence[str] = (), dtype: str = "auto", device: str = "auto"
+) -> dict[str, LanguageModel]:
+    """Name -> model of each spec with `steer` around it; a name that comes twice gets a number."""
+    loader = Loader(dtype, device)
+    found: dict[str, LanguageModel] = {}
+    for spec in specs:
+        model = loader.subject(spec, steer)
+        name, number = model.name, 2
+        while name in found:
+            name, number = f"{model.name}-{number}", number + 1
+        found[name] = model
+    return found
+
+
+def audit(
+    subjects: Mapping[str, LanguageModel] | Sequence[str],
+    *,
+    out: str | Path,
+    battery: str = "quick",
+    measures: Sequence[str] = (),
+    limit: int | None = None,
+    seed: int = 0,
+    max_new_tokens: int | None = None,
+    progress: Progress | None = None,
+    config: Mapping[str, Any] | None = None,
+    title: str = "",
+) -> Run:
+    """Measure every subject with the same prompts and write the run directory `out` (new or empty).
+
+    subjects: name -> model, or model specs to load; comparisons are against the first. battery: name of a set of measures, or `measures` by
+    slug. limit: prompts per measure, drawn with `seed` (None: all). max_new_tokens: caps every measure's own budget.
+    Raises DataError for unknown names and for subjects without a single answer, OutputError if `out` cannot be
+    written.
+    """
+    if not subjects:
+        raise DataError("an audit needs at least one subject")
+    if limit is not None and limit < 1:
+        raise DataError(f"limit is {limit}; at least 1 is needed")
+    if max_new_tokens is not None and max_new_tokens < 1:
+        raise DataError(f"max_new_tokens is {max_new_tokens}; at least 1 is needed")
+    todo = chosen(battery, measures)
+    began, created = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
+    folder = new_directory(out)
+    if not isinstance(subjects, Mapping):
+        subjects = load_subjects([subjects] if isinstance(subjects, str) else subjects)
+    asked = {
+        "subjects": list(subjects),
+        "battery": None if measures else battery,
+        "measures": [m.slug for m in todo],
+        "limit": limit,
+        "seed": seed,
+        "max_new_tokens": max_new_tokens,
+        **(config or {}),
+    }
+    import yaml
+
+    write_text(folder / "config.yaml", yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
+    write_json(folder / "env.json", environment({n: m.describe() for n, m in subjects.items()}, seed))
+    found: list[Record] = []
+    errors: list[str] = []
+    for name, model in subjects.items():
+        tasks = [make_task(m, limit, seed, max_new_tokens) for m in todo]
+        logs = _ask(name, model, tasks, folder / "logs", progress or Silent())
+        new, wrong = records(logs, name)
+        if not new:
+            raise DataError(f"{name} gave no answer at all: {wrong[0] if wrong else 'no prompt was drawn'}")
+        found += new
+        errors += wrong
+    rows = [_subject_row(name, model) for name, model in subjects.items()]
+    measured, compared = tally(found, todo, list(subjects), seed)
+    results = Results(
+        created=created,
+        seed=seed,
+        seconds=round(time.perf_counter() - began, 1),
+        subjects=rows,
+        measures=measured,
+        comparisons=compared,
+    )
+    run = Run(folder, results, found, errors)
+    write_text(folder / "report.html", _page(run, todo, title))
+    write_text(folder / "results.json", results.to_json())
+    return run
+
+
+def _page(run: Run, measures: "Sequence[Measure]", title: str) -> str:
+    import json
+
+    from boresight.report.page import render_page
+
+    caveats = [
+        "All graders of this audit are rules or counts; none reads an answer for its sense, its truth or its tone.",
+        "Prompts were drawn from small built-in sets, so a difference that is not shown here may still exist.",
+    ]
+    if run.errors:
+        caveats.append(f"{len(run.errors)} samples ended in an error and are counted as dropped: {run.errors[0]}")
+    return render_page(
+        run.results,
+        exchanges(run.records, [m.slug for m in measures]),
+        metrics=known_metrics(measures),
+        titles={m.slug: m.title for m in measures},
+        notes={m.slug: list(m.notes()) for m in measures},
+        env=json.loads((run.directory / "env.json").read_text(encoding="utf-8")),
+        title=title or "Audit",
+        caveats=caveats,
+    )
+
+
+def _subject_row(name: str, model: LanguageModel) -> SubjectRow:
+    about = model.describe()
+    return SubjectRow(name=name, model=about["model"], policy=about.get("policy"), revision=about.get("revision"))
+
+
+def _ask(name: str, model: LanguageModel, tasks: "Sequence[Task]", logs: Path, progress: Progress) -> list[Any]:
+    """Run the tasks under Inspect, all their prompts announced to the model's engine first; returns Inspect's logs."""
+    from inspect_ai import eval as inspect_eval
+
+    from boresight.inspect import inspect_model
+    from boresight.measure.engine import Engine, announced
+
+    prompts = [pair for task in tasks for pair in announced(task)]
+    progress.begin(name, len(prompts))
+    with Engine(model, on_done=progress.answered, on_step=progress.stepped) as engine:
+        engine.submit(prompts)
+        done = inspect_eval(
+            list(tasks),
+            model=inspect_model(re.sub(r"[^\w.+-]", "-", name), engine),
+            log_dir=str(logs),
+            display="none",
+            metadata={"subject": name},
+            log_level="error",
+            fail_on_error=False,
+            max_tasks=len(tasks),
+            max_samples=len(prompts),
+            log_realtime=False,
+            score_display=False,
+        )
+    for log in done:
+        if log.status == "cancelled":
+            raise KeyboardInterrupt
+        if log.status == "error" and not log.samples:
+            raise BoresightError(f"{name}: {log.error.message if log.error else 'the evaluation failed'}")
+    return done

@@ -1,0 +1,262 @@
+"""The rounds of nudging: section 2 of the sheet, for one answer, over two writers.
+
+`rounds` is a decoder (`boresight.lm.decode`): it yields what it asks of the models, so that many answers share passes.
+Over writers that answer at once it never yields. It asks for no more than a decision needs: a draft is tested block by
+block and a base chunk grows token by token, which changes nothing in the result.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from boresight.lm.base import ContextFull
+from boresight.steer.nudging.text import Segment, need_nudging, repeats_earlier, word_boundaries
+
+if TYPE_CHECKING:
+    from boresight.lm.decode import Ask, Step
+
+WORD_MODES = ("space", "unicode")
+VERIFY_WORDS = 4  # word tests per base pass: takeover mostly comes early, and a pass costs by its tokens
+DRAFT_BLOCK = 4  # tokens drafted at a time when exact_stop is off
+SAME_NUDGES = 3  # a nudge that follows itself this often ends the answer
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The hyper-parameters of the loop; names and defaults as in section 2 of the sheet."""
+
+    gamma: float = 0.3
+    base_chunk: int = 16
+    draft_tokens: int = 16
+    max_new_tokens: int = 512
+    max_rounds: int = 150
+    word_mode: str = "space"
+    exact_stop: bool = True
+    repetition_cut: str = "exact"
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their ranges, naming them."""
+        if not 0 <= self.gamma <= 1:
+            raise ValueError(f"gamma is {self.gamma}; it must lie in [0, 1]")
+        if self.base_chunk < 2:
+            raise ValueError(f"base_chunk is {self.base_chunk}; it must be at least 2")
+        for name in ("draft_tokens", "max_new_tokens", "max_rounds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name, allowed in (("word_mode", WORD_MODES), ("repetition_cut", ("exact", "reference"))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; one of {', '.join(allowed)} is needed")
+
+
+class Continuation(Protocol):
+    """A greedy continuation that may still be growing (`boresight.lm.textcache.Chunk`, or a finished one).
+
+    opening: text of its first token as the word test sees it.
+    """
+
+    tokens: list[str]
+    logprobs: list[float]
+    ended: bool
+    finished: bool
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def opening(self) -> str: ...
+    def fill(self, n: int | None = None) -> "Generator[Ask, Step, None]": ...
+    def more(self) -> "Generator[Ask, Step, bool]": ...
+
+
+class Writer(Protocol):
+    """A model as the rounds see it: it continues texts.
+
+    look: the texts in `texts`, beginnings of `whole`, will be continued by a token each. settle: the text that was
+    decided on. Raises ContextFull when its context has no room for a token.
+    """
+
+    def start(self, text: str, limit: int) -> Continuation: ...
+    def look(self, texts: Sequence[str], whole: str) -> "Generator[Ask, Step, None]": ...
+    def settle(self, text: str) -> None: ...
+
+
+@dataclass
+class Progress:
+    """An answer under way.
+
+    here: base top-1 probability at the end of the text, None where it was not asked. base_probs: those that decisions
+    were taken on. nudge, repeats: the last nudge and how often it has followed itself.
+    """
+
+    segments: list[Segment] = field(default_factory=list)
+    text: str = ""
+    rounds: int = 0
+    stop_reason: str = ""
+    here: float | None = None
+    base_probs: list[float] = field(default_factory=list)
+    nudge: str = ""
+    repeats: int = 0
+
+    def add(self, source: str, text: str, prob: float | None, after: float | None) -> None:
+        """Append a stretch (nothing if it is empty) and remember the probability known after it."""
+        if text:
+            self.segments.append(Segment(source, text, prob))
+            self.text += text
+        self.here = after
+
+    def asked(self, logprob: float) -> float:
+        """Note a base probability that a decision was taken on."""
+        self.base_probs.append(math.exp(logprob))
+        return self.base_probs[-1]
+
+    def repeated(self, nudge: str) -> bool:
+        """Step 4: note a nudge; True when it has come too often in a row to be used again."""
+        self.repeats = self.repeats + 1 if nudge == self.nudge else 0
+        self.nudge = nudge
+        return self.repeats >= SAME_NUDGES
+
+    def cut_before(self, stops: Sequence[str]) -> bool:
+        """Cut the text before the earliest of `stops`; False if there is none."""
+        n = min((at for s in stops if (at := self.text.find(s)) >= 0), default=None)
+        if n is None:
+            return False
+        self.text, kept = self.text[:n], []
+        for s in self.segments:
+            if n > 0:
+                kept.append(Segment(s.source, s.text[:n], s.base_top1_prob))
+            n -= len(s.text)
+        self.segments[:] = kept
+        return True
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two models with their prompts, and the length of a text in the units of max_new_tokens."""
+
+    base: Writer
+    nudger: Writer
+    base_prompt: str
+    nudger_prompt: str
+    count_tokens: Callable[[str], int]
+
+
+def rounds(pair: Pair, how: Settings, so_far: Progress) -> "Generator[Ask, Step, None]":
+    """Write one answer; `so_far` is filled as it goes, its stop_reason at the end."""
+    while not so_far.stop_reason:
+        if so_far.rounds >= how.max_rounds:
+            so_far.stop_reason = "round"
+        elif pair.count_tokens(so_far.text) >= how.max_new_tokens:
+            so_far.stop_reason = "length"
+        else:
+            so_far.rounds += 1
+            try:
+                so_far.stop_reason = yield from _round(pair, how, so_far)
+            except ContextFull:
+                so_far.stop_reason = "context"
+            if so_far.cut_before(how.stop):
+                so_far.stop_reason = "stop_string"
+
+
+def _round(pair: Pair, how: Settings, so_far: Progress) -> "Generator[Ask, Step, str]":
+    """Steps 1 to 6; returns the reason to stop, "" to go on."""
+    draft = yield from _draft(pair, how, so_far)
+    if draft.stop:
+        so_far.add("nudge", draft.nudge, so_far.here, None)
+        return "nudging_model_stop"
+    if so_far.repeated(draft.nudge):
+        return "repeated_nudging_words"
+    so_far.add("nudge", draft.nudge, so_far.here, draft.after)
+    log.debug("round %d: nudge %r, base top-1 after it %s", so_far.rounds, draft.nudge, draft.after)
+    chunk = draft.takeover
+    if chunk:
+        while not chunk.text and (yield from chunk.more()):
+            pass  # it opens with a part of a character or a special token: only the text counts
+        if chunk.text:
+            yield from _base_run(pair, how, chunk, so_far)
+    return ""
+
+
+@dataclass
+class _Draft:
+    """The nudge of one round; takeover: the base's continuation after it; after: its first probability, if asked."""
+
+    nudge: str
+    takeover: Continuation | None = None
+    after: float | None = None
+    stop: bool = False
+
+
+def _draft(pair: Pair, how: Settings, so_far: Progress) -> "Generator[Ask, Step, _Draft]":
+    """Steps 1 to 3: draft, stop rule, words."""
+    base, written = pair.base, pair.base_prompt + so_far.text
+    draft = pair.nudger.start(pair.nudger_prompt + so_far.text, how.draft_tokens)
+    yield from draft.fill(None if how.exact_stop else DRAFT_BLOCK)
+    tested, nudge, after = 0, "", None
+    while True:
+        if how.exact_stop and draft.ended:
+            return _Draft(draft.text, stop=True)
+        tests = word_boundaries(draft.text, how.word_mode)
+        ready = len(tests) if draft.finished else len(tests) - 1  # the last word may still grow
+        while tested < ready:
+            block = tests[tested : min(tested + VERIFY_WORDS, ready)]
+            yield from base.look([written + before for before, word in block if word != " "], written + draft.text)
+            for nudge, word in block:
+                tested += 1
+                if word == " ":
+                    after = None
+                    continue
+                takeover = base.start(written + nudge, how.base_chunk)
+                yield from takeover.fill(1)
+                after = so_far.asked(takeover.logprobs[0])
+                if word.startswith(takeover.opening) or not need_nudging(takeover.logprobs[0], how.gamma):
+                    base.settle(written + nudge)
+                    return _Draft(nudge, takeover, after)
+        if draft.finished:
+            return _Draft(draft.text if draft.ended or not tests else nudge, None, after, stop=draft.ended)
+        yield from draft.fill(len(draft.tokens) + DRAFT_BLOCK)
+
+
+def _base_run(pair: Pair, how: Settings, takeover: Continuation, so_far: Progress) -> "Generator[Ask, Step, None]":
+    """Step 6: the base writes until it is unsure, ends, repeats itself or uses up the budget.
+
+    A chunk is generated only as far as it is needed: (c) can hold only if the sure part of it stands in the run.
+    """
+    run, chunk, start = takeover.tokens[0], takeover, 1
+    begins, after = math.exp(takeover.logprobs[0]), None
+    try:
+        while pair.count_tokens(run) < how.max_new_tokens - pair.count_tokens(so_far.text):
+            if chunk is None:
+                chunk, start = pair.base.start(pair.base_prompt + so_far.text + run, how.base_chunk), 0
+            end = start
+            while end < len(chunk.tokens) or (yield from chunk.more()):
+                so_far.asked(chunk.logprobs[end])
+                if need_nudging(chunk.logprobs[end], how.gamma):
+                    break
+                end += 1
+            piece = "".join(chunk.tokens[start:end])
+            if (yield from _nothing_new(chunk, start, piece, run, so_far.text + run)):
+                after = math.exp(chunk.logprobs[start]) if start < len(chunk.logprobs) else None
+                break
+            run += piece
+            if end < len(chunk.tokens) or (chunk is not takeover and chunk.ended):
+                after = math.exp(chunk.logprobs[min(end, len(chunk.tokens) - 1)])
+                break
+            chunk = None
+    except ContextFull:
+        so_far.add("base", run, begins, None)
+        raise
+    so_far.add("base", run, begins, after)
+
+
+def _nothing_new(
+    chunk: Continuation, start: int, piece: str, run: str, written: str
+) -> "Generator[Ask, Step, bool]":
+    """Tests (c) and (d), and nothing to keep. (c) asks for the rest of the chunk as long as it stands in the run."""
+    if not piece:
+        return True
+    while (rest := "".join(chunk.tokens[start:])) in run and (yield from chunk.more()):
+        pass
+    return rest in run or repeats_earlier(piece, written)
