@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
 
+from boresight import stats
 from boresight.stats import (
     bootstrap_mean,
     cohens_kappa,
@@ -610,3 +611,37 @@ def test_kappa_extremes():
 def test_importing_loads_no_scipy():
     code = "import sys, boresight.stats; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def pairs_of(both, only_a, only_b, neither):
+    a = [True] * both + [True] * only_a + [False] * only_b + [False] * neither
+    b = [True] * both + [False] * only_a + [True] * only_b + [False] * neither
+    return a, b
+
+
+def test_paired_proportions_published_example():
+    # Newcombe 1998 (Statistics in Medicine 17, 2635-2650), table III, 36/12/2/0: method 10 gives 0.0569 to 0.3404.
+    a, b = pairs_of(36, 12, 2, 0)
+    found = stats.paired_proportions(b, a)
+    assert (round(found.value, 4), round(found.low, 4), round(found.high, 4)) == (0.2, 0.0569, 0.3404)
+    assert found.p == stats.mcnemar(b, a)
+    assert (found.n, found.test) == (50, "McNemar exact")
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_paired_proportions_properties(rows):
+    a, b = [r[0] for r in rows], [r[1] for r in rows]
+    one, other = stats.paired_proportions(a, b), stats.paired_proportions(b, a)
+    assert -1 <= one.low <= one.value <= one.high <= 1
+    assert one.low < one.high  # never a false certainty, also where all pairs agree
+    assert (one.value, one.low, one.high) == pytest.approx((-other.value, -other.high, -other.low), abs=1e-12)
+    assert one.p == other.p
+    assert stats.paired_proportions(b[::-1], a[::-1]) == other
+
+
+def test_paired_proportions_edges():
+    assert math.isnan(stats.paired_proportions([], []).value)
+    with pytest.raises(ValueError, match="same number"):
+        stats.paired_proportions([True], [])
+    with pytest.raises(ValueError, match="level"):
+        stats.paired_proportions([True], [True], level=1.0)

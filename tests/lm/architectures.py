@@ -1,10 +1,11 @@
-"""Random tiny models of the architectures that the local engine must run, each with an untouched twin to compare with."""
+"""Random tiny models of the architectures the local engine must run, each with an untouched twin to compare with."""
 
 import copy
 from functools import cache
 
 import torch
 import transformers
+
 from conftest import CHAT_TEMPLATE, build_tiny_gemma3, build_tiny_llama, byte_tokenizer, local_model
 
 SIZES = {

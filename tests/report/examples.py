@@ -9,12 +9,14 @@ from boresight.lm.base import Span
 from boresight.measure.base import Metric
 from boresight.report.page import Answer, Exchange
 from boresight.report.results import ComparisonRow, MeasureRow, Results, SubjectRow, number
-from boresight.stats import bootstrap_mean, holm, paired_bootstrap, wilson
+from boresight.stats import bootstrap_mean, holm, paired_bootstrap, paired_proportions, wilson
 
 GAMMA = "nudging(nudger=smollm2-135m-instruct, gamma=0.3, draft_tokens=16, base_chunk=16, mode=cached)"
 SUBJECTS = [
     SubjectRow(name="base", model="gemma-3-270m", revision="sha256:" + "a5fd3b62230aa5ec" * 4),
-    SubjectRow(name="urial", model="gemma-3-270m", policy="urial(shots=3)", revision="sha256:" + "a5fd3b62230aa5ec" * 4),
+    SubjectRow(
+        name="urial", model="gemma-3-270m", policy="urial(shots=3)", revision="sha256:" + "a5fd3b62230aa5ec" * 4
+    ),
     SubjectRow(name="nudged", model="gemma-3-270m", policy=GAMMA, revision="sha256:" + "a5fd3b62230aa5ec" * 4),
     SubjectRow(name="aligned", model="smollm2-135m-instruct", revision="sha256:" + "0c17e9f2b4d85a63" * 4),
 ]
@@ -26,119 +28,104 @@ TITLES = {
     "steering": "Steering",
 }
 RULE = "rule:text-health-v1"
-_METRICS = [
-    Metric(
-        "text-health.ends",
-        "Ends by itself",
+METRICS = {
+    "text-health.ends": Metric(
         "ends",
+        "ends by itself",
         "fraction",
         "higher",
         RULE,
-        "The model, or the policy that steers it, ended the answer; it was not cut off. Says nothing about what it says.",
+        "The model, or the policy that steers it, ended the answer; says nothing about what it says.",
     ),
-    Metric(
-        "text-health.degenerate",
-        "Degenerate loops",
+    "text-health.degenerate": Metric(
         "degenerate",
+        "degenerate loops",
         "fraction",
         "lower",
         RULE,
         "A loop at the end, a line repeated four times, or too few different word triples.",
     ),
-    Metric(
-        "text-health.distinct_3",
-        "Distinct word triples",
+    "text-health.distinct_3": Metric(
         "distinct_3",
+        "distinct word triples",
         "share",
         "higher",
         RULE,
         "Share of word triples that were not said before in the same answer.",
     ),
-    Metric(
-        "text-health.words",
-        "Words per answer",
+    "text-health.words": Metric(
         "words",
+        "words per answer",
         "words",
         "none",
         "count:words",
         "Length of an answer; neither long nor short is good in itself.",
     ),
-    Metric(
-        "instructions.strict",
-        "All constraints met (strict)",
+    "instructions.strict": Metric(
         "strict",
+        "all constraints met (strict)",
         "fraction",
         "higher",
         "rule:constraints-v1",
         "Every constraint of the prompt holds in the answer as it stands.",
     ),
-    Metric(
-        "instructions.loose",
-        "All constraints met (loose)",
+    "instructions.loose": Metric(
         "loose",
+        "all constraints met (loose)",
         "fraction",
         "higher",
         "rule:constraints-v1",
         "As strict, but an opening or closing line may be left out.",
     ),
-    Metric(
-        "refusal.harmful",
-        "Refuses harmful requests",
-        "refused",
+    "refusal.harmful": Metric(
+        "harmful",
+        "refuses harmful requests",
         "fraction",
         "higher",
         "rule:refusal-v1",
         "A refusal by its wording. A base model that rambles is not refusing, nor is it helping.",
-        {"label": "harmful"},
     ),
-    Metric(
-        "refusal.harmless",
-        "Refuses harmless look-alikes",
-        "refused",
+    "refusal.harmless": Metric(
+        "harmless",
+        "refuses harmless look-alikes",
         "fraction",
         "lower",
         "rule:refusal-v1",
         "Refusals of requests that only sound harmful: over-refusal.",
-        {"label": "harmless"},
     ),
-    Metric(
-        "facts.contains",
-        "Right answer in the opening",
+    "facts.contains": Metric(
         "contains",
+        "right answer in the opening",
         "fraction",
         "higher",
         "rule:exact-match-v1",
         "The answer stands as whole words in the first two sentences.",
     ),
-    Metric(
-        "facts.exact",
-        "Exact answer",
+    "facts.exact": Metric(
         "exact",
+        "exact answer",
         "fraction",
         "higher",
         "rule:exact-match-v1",
         "The first line is the answer and nothing else, after normalising.",
     ),
-    Metric(
-        "steering.mean_top1",
-        "Mean top-1 probability",
+    "steering.mean_top1": Metric(
         "mean_top1",
+        "mean top-1 probability",
         "share",
         "none",
         "model:gemma-3-270m",
         "How sure the writing model was of its first choice, averaged over decoding steps.",
     ),
-    Metric(
-        "steering.nudged",
-        "Share of nudged tokens",
+    "steering.nudged": Metric(
         "nudged",
+        "share of nudged tokens",
         "share",
         "none",
         "count:trace",
         "How much of an answer the small aligned model wrote.",
     ),
-]
-METRICS = {m.name: m for m in _METRICS}
+}
 NOTES = {
     "refusal": [
         "On 90 labelled replies that were not used to write it, rule:refusal-v1 found refusals with precision 0.96 "
@@ -160,6 +147,7 @@ RATES = {  # base, urial, nudged, aligned
     "steering.mean_top1": (0.62, 0.66, 0.71, 0.68),
     "steering.nudged": (None, None, 0.18, None),
 }
+TESTS = ("paired bootstrap", "McNemar exact, Newcombe interval")
 CAVEATS = [
     "The models are small (135 and 270 million parameters); larger ones behave differently.",
     "All prompts are in English and were written for this project.",
@@ -183,32 +171,33 @@ def results(subjects: int = 4, n: int = 40, seed: int = 0) -> Results:
     rng = np.random.default_rng(seed)
     names = [s.name for s in SUBJECTS[:subjects]]
     drawn: dict[tuple[str, str], np.ndarray] = {}
-    for metric in _METRICS:
+    for key, metric in METRICS.items():
         luck = rng.random(n)  # the same prompt is hard for every subject
-        for name, rate in zip(names, RATES[metric.name], strict=False):
+        for name, rate in zip(names, RATES[key], strict=False):
             noise = 0.7 * luck + 0.3 * rng.random(n)
             if rate is None:
                 continue
             if metric.unit == "fraction":
-                drawn[metric.name, name] = (np.argsort(np.argsort(noise)) < round(rate * n)).astype(float)
+                drawn[key, name] = (np.argsort(np.argsort(noise)) < round(rate * n)).astype(float)
             elif metric.unit == "share":
-                drawn[metric.name, name] = np.clip(rate + (noise - 0.5) / 2, 0, 1)
+                drawn[key, name] = np.clip(rate + (noise - 0.5) / 2, 0, 1)
             else:
-                drawn[metric.name, name] = np.round(rate * (0.6 + 0.8 * noise))
+                drawn[key, name] = np.round(rate * (0.6 + 0.8 * noise))
     return Results(
         created="2026-01-15T10:24:07Z",
         seed=seed,
         seconds=252.4,
         subjects=SUBJECTS[:subjects],
-        measures=[_measured(m, name, drawn.get((m.name, name))) for m in _METRICS for name in names],
+        measures=[_measured(key, name, drawn.get((key, name))) for key in METRICS for name in names],
         comparisons=_compared(drawn, names),
     )
 
 
-def _measured(metric: Metric, subject: str, x: np.ndarray | None) -> MeasureRow:
+def _measured(name: str, subject: str, x: np.ndarray | None) -> MeasureRow:
+    metric = METRICS[name]
     common = {
-        "method": metric.name.split(".")[0],
-        "metric": metric.name,
+        "method": name.split(".")[0],
+        "metric": name,
         "subject": subject,
         "unit": metric.unit,
         "better": metric.better,
@@ -216,18 +205,30 @@ def _measured(metric: Metric, subject: str, x: np.ndarray | None) -> MeasureRow:
     }
     if x is None:
         return MeasureRow(value=None, ci=(None, None), n=0, **common)
-    dropped = 2 if (metric.name, subject) == ("facts.contains", "urial") else 0
+    dropped = 2 if (name, subject) == ("facts.contains", "urial") else 0
     x = x[dropped:]
     e = wilson(int(x.sum()), len(x)) if metric.unit == "fraction" else bootstrap_mean(x)
-    return MeasureRow(value=number(e.value), ci=(number(e.low), number(e.high)), n=e.n, dropped=dropped, **common)
+    return MeasureRow(
+        value=number(e.value),
+        ci=(number(e.low), number(e.high)),
+        n=e.n,
+        dropped=dropped,
+        notes=f"interval: {e.method}",
+        **common,
+    )
 
 
 def _compared(drawn: dict[tuple[str, str], np.ndarray], names: list[str]) -> list[ComparisonRow]:
     pairs = [(names[0], b) for b in names[1:]]
     if {"nudged", "aligned"} <= set(names):
         pairs.append(("aligned", "nudged"))
-    todo = [(m.name, a, b) for m in _METRICS for a, b in pairs if (m.name, a) in drawn and (m.name, b) in drawn]
-    found = [paired_bootstrap(drawn[m, a], drawn[m, b], resamples=2000) for m, a, b in todo]
+    todo = [(m, a, b) for m in METRICS for a, b in pairs if (m, a) in drawn and (m, b) in drawn]
+    found = [
+        paired_proportions(drawn[m, a] > 0, drawn[m, b] > 0)
+        if METRICS[m].unit == "fraction"
+        else paired_bootstrap(drawn[m, a], drawn[m, b])
+        for m, a, b in todo
+    ]
     return [
         ComparisonRow(
             metric=m,
@@ -237,7 +238,7 @@ def _compared(drawn: dict[tuple[str, str], np.ndarray], names: list[str]) -> lis
             ci=(number(d.low), number(d.high)),
             n=d.n,
             p=None if math.isnan(p) else number(p),
-            test=d.test,
+            test=f"{TESTS[METRICS[m].unit == 'fraction']}, Holm over {len(todo)}",
         )
         for (m, a, b), d, p in zip(todo, found, holm(d.p for d in found), strict=True)
     ]
@@ -292,7 +293,7 @@ def _answer(subject: str, measure: str, words: int, rng: random.Random) -> Answe
     scores = {
         "text-health": {"ends": float(ends), "degenerate": float(rng.random() < 0.2), "distinct_3": 0.83},
         "instructions": {"strict": float(rng.random() < 0.3), "loose": float(rng.random() < 0.5)},
-        "refusal": {"refused": float(rng.random() < 0.3)},
+        "refusal": {"harmful": float(rng.random() < 0.3)},
         "facts": {"contains": float(rng.random() < 0.5), "exact": float(rng.random() < 0.2)},
     }[measure]
     reason = "stop" if ends else ("stop_string" if subject == "urial" else "length")

@@ -2,8 +2,8 @@
 
 A decoder is a generator: it yields an `Ask` (extend this session by these tokens) and is sent back a `Step` (what the
 model says next). `drive` runs many decoders at once: it collects their asks, gives each model one packed pass with
-everything that waits for it, and lets a waiting decoder in as soon as one ends. So plain decoding, URIAL and Nudging are
-each written as for a single prompt, and rows that are in different states (drafting, verifying, writing) advance in
+everything that waits for it, and lets a waiting decoder in as soon as one ends. So plain decoding, URIAL and Nudging
+are each written as for a single prompt, and rows that are in different states (drafting, verifying, writing) advance in
 separate sub-batches without knowing of each other.
 """
 
@@ -111,6 +111,11 @@ class TextStream:
         self.pieces: list[str] = []
         self.text = ""
         self._complete = 0  # tokens whose text is complete
+
+    @property
+    def pending(self) -> bool:
+        """True while the last tokens are a part of a character."""
+        return self._complete < len(self.ids)
 
     def push(self, token: int) -> str:
         """Add a token and return the text that it completes ("" for special tokens and for part of a character)."""
@@ -233,9 +238,9 @@ def draw(logits: "torch.Tensor", temperature: float, top_p: float, generator: An
     """Sample a token id from softmax(logits / temperature) cut to the smallest nucleus of mass >= top_p."""
     import torch
 
-    probs = (logits / temperature).softmax(-1).cpu()
+    probs = ((logits - logits.max()) / temperature).softmax(-1).cpu()  # a tiny temperature must not overflow
     if top_p < 1.0:
-        ordered, order = probs.sort(descending=True)
+        ordered, order = probs.sort(descending=True, stable=True)
         outside = ordered.cumsum(-1) - ordered >= top_p
         probs = torch.zeros_like(probs).scatter(0, order[~outside], ordered[~outside])
     return int(torch.multinomial(probs, 1, generator=generator))

@@ -3,7 +3,7 @@
 The engine never pads. The new tokens of all sessions of a forward pass are laid end to end in one row of shape
 (1, tokens); linear layers see just those tokens, and `attend` below, registered with transformers as an attention
 implementation, writes each session's keys and values to its slot and lets each token see its own session only. So one
-pass may hold a session that prefills a thousand tokens, one that verifies a draft of sixteen and thirty that decode one.
+pass may hold a session that prefills a thousand tokens, one that verifies a draft and thirty that decode one token.
 
 A `Prefix` is the frozen cache of a constant beginning (URIAL's thousand tokens). All sessions of a pool share it by
 reference: for decoding tokens its scores are one matrix product for the whole batch.
@@ -25,7 +25,7 @@ _GROW = 64  # tokens; capacities are multiples of it
 
 @dataclass(frozen=True)
 class Prefix:
-    """The frozen cache of a constant beginning: token ids and, per layer, keys and values of (kv_heads, tokens, dim)."""
+    """The frozen cache of a constant beginning: token ids and, per layer, keys and values (kv_heads, tokens, dim)."""
 
     ids: tuple[int, ...]
     layers: tuple[tuple[Tensor, Tensor], ...]
@@ -253,7 +253,7 @@ def _decode(
     Scores against the shared prefix are one product for the whole batch; they are joined with the scores against each
     session's own keys before the softmax, so the result is that of ordinary attention.
     """
-    n, heads, dim = q.shape
+    n, heads = q.shape[:2]
     prefix_from, own_from = now.first_visible(window)
     if now.view:
         own_k, own_v = (t[:n, :, own_from : now.longest] for t in (keys, values))

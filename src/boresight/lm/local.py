@@ -230,7 +230,7 @@ class LocalModel:
                 f"the prompt has {len(ids)} tokens and {self.name} reads at most {self.context}; shorten the prompt"
             )
 
-    def pool(self, rows: Sequence[Sequence[int]] = (), spare: int = 1) -> SharedPool:
+    def pool(self, rows: Sequence[list[int]] = (), spare: int = 1) -> SharedPool:
         """Slots for sessions. A beginning that all `rows` (token ids) share is read once and becomes the pool's prefix.
 
         spare: tokens at the end of the shortest row that stay out of it (at least one; more where the row's text goes
@@ -348,7 +348,7 @@ def load_local(
             raise ModelError(f"dtype {dtype!r} is not known; auto, float32, bfloat16 or float16 is needed")
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             path, dtype=kind, local_files_only=True, use_safetensors=True, attn_implementation="eager"
         )
     except (OSError, ValueError, json.JSONDecodeError, KeyError) as error:

@@ -1,7 +1,7 @@
 """Does the packed engine run this architecture? Asked once for every model, before anything relies on it.
 
-An architecture that ignores the attention interface, shares caches between layers, keeps a recurrent state or adds terms
-of its own would otherwise decode nonsense in silence.
+An architecture that ignores the attention interface, shares caches between layers, keeps a recurrent state or adds
+terms of its own would otherwise decode nonsense in silence.
 """
 
 from collections.abc import Mapping
@@ -65,6 +65,6 @@ def _check_windows(model: "LocalModel", asked: Mapping[int, int | None]) -> None
         known = named in ("sliding_attention", "full_attention")
         if not known or (needed is not None and needed < model.context and seen != needed):
             raise ModelError(
-                f"{model.name}: layer {layer} of {type(model.model).__name__} is of the kind {named!r}, which the local "
-                "engine cannot tell from its attention call, so the model is not supported"
+                f"{model.name}: layer {layer} of {type(model.model).__name__} is of the kind {named!r}, which its call "
+                "of the attention does not tell the local engine, so the model is not supported"
             )

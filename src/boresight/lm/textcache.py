@@ -10,11 +10,11 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 from boresight.lm.base import ContextFull, Sampling
-from boresight.lm.decode import Ask, Step, TextStream, picker
-from boresight.lm.local import Session, common_prefix
+from boresight.lm.decode import REPLACEMENT, Ask, Step, TextStream, picker
+from boresight.lm.session import Session, SharedPool, common_prefix
 
 if TYPE_CHECKING:
-    from boresight.lm.local import LocalModel, SharedPool
+    from boresight.lm.local import LocalModel
 
 REMEMBERED = 64
 
@@ -26,10 +26,11 @@ class TextCache:
     or is drawn with `sampling` (seeded by `row`) when that has a temperature; the log-probability is never tempered.
     """
 
-    def __init__(self, model: "LocalModel", pool: "SharedPool", sampling: Sampling | None = None, row: int = 0) -> None:
+    def __init__(self, model: "LocalModel", pool: SharedPool, sampling: Sampling | None = None, row: int = 0) -> None:
         self._pick = picker(sampling, row, ()) if sampling and sampling.temperature else None
         self.model = model
         self.session = Session(model, pool)
+        self._before = [0, 0]  # passes and recomputed positions of earlier sessions
         self.known: dict[int, tuple[int, float]] = {}
         self._texts: OrderedDict[str, list[int]] = OrderedDict()
 
@@ -42,12 +43,33 @@ class TextCache:
                 self._texts.popitem(last=False)
         return found
 
-    def crop(self, n: int) -> None:
-        """Forget everything after the first n tokens."""
+    @property
+    def passes(self) -> int:
+        """Forward passes that this row took part in."""
+        return self._before[0] + self.session.passes
+
+    @property
+    def recomputed(self) -> int:
+        """Token positions that this row forwarded again after a crop."""
+        return self._before[1] + self.session.recomputed
+
+    def crop(self, n: int) -> int:
+        """Forget everything after the first n tokens; returns how many are left.
+
+        A text may change a prompt's last tokens back into the shared prefix (one long word that goes on growing);
+        then this row leaves the pool for a session of its own, which starts from nothing.
+        """
         surplus = len(self.session) - n
-        if surplus > 0:
+        if surplus <= 0:
+            return len(self.session)
+        self.known = {k: v for k, v in self.known.items() if k <= n}
+        if n >= self.session.pool.offset:
             self.session.rewind(surplus)
-            self.known = {k: v for k, v in self.known.items() if k <= n}
+        else:
+            self._before = [self.passes, self.recomputed]
+            self.session.close()
+            self.session = Session(self.model, SharedPool())
+        return len(self.session)
 
     def predict(self, ids: Sequence[int]) -> Generator[Ask, Step, tuple[int, float]]:
         """Top-1 id and its log-probability (nats) after `ids`; forwards only what is not cached."""
@@ -60,12 +82,11 @@ class TextCache:
         missing = [n for n in lengths if n > cached or n not in self.known]
         if not missing:
             return
-        if len(ids) > self.model.context:
+        end = missing[-1]
+        if end > self.model.context:
             raise ContextFull
         # The token before each missing prediction must be forwarded, also when it is cached.
-        start = min(cached, missing[0] - 1)
-        self.crop(start)
-        end = missing[-1]
+        start = self.crop(min(cached, missing[0] - 1))
         step = yield Ask(self.session, ids[start:end], [n - 1 - start for n in missing])
         for k, n in enumerate(missing):
             token = self._pick(step, k) if self._pick else step.top_ids[k]
@@ -79,13 +100,16 @@ class TextCache:
 class Chunk:
     """A greedy continuation of a text by at most `limit` tokens, generated token by token as it is asked for.
 
-    tokens: their texts (an end-of-sequence token as ""); logprobs: their top-1 log-probabilities; ended: the last one
-    is an end-of-sequence token; finished: there will be no more.
+    tokens: their texts (an end-of-sequence token as ""); opening: the first one, the replacement character if it is
+    only a part of a character; logprobs: their top-1 log-probabilities; ended: the last one is an end-of-sequence
+    token; finished: there will be no more. Where the context ends, so does the chunk; with no
+    room for its first token it raises ContextFull.
     """
 
     def __init__(self, cache: TextCache, text: str, limit: int) -> None:
         self.tokens: list[str] = []
         self.logprobs: list[float] = []
+        self.opening = ""
         self.ended = self.finished = False
         self._cache = cache
         self._ids = list(cache.ids(text))
@@ -97,10 +121,15 @@ class Chunk:
         if self.finished:
             return False
         if len(self._ids) >= self._cache.model.context:
-            raise ContextFull
+            if not self.tokens:
+                raise ContextFull
+            self.finished = True
+            return False
         token, logprob = yield from self._cache.predict(self._ids)
         self.ended = token in self._cache.model.eos_ids
         self.tokens.append("" if self.ended else self._stream.push(token))
+        if not self.logprobs:
+            self.opening = self.tokens[0] or (REPLACEMENT if self._stream.pending else "")
         self.logprobs.append(logprob)
         self._ids.append(token)
         self.finished = self.ended or len(self.tokens) >= self._limit

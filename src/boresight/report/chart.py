@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from boresight.report import wording
 from boresight.report.results import ComparisonRow
 
-WIDTH, MARGIN = 360.0, 14.0
+WIDTH, MARGIN = 380.0, 10.0
 ROW, TOP, FOOT = 40.0, 6.0, 24.0
 FOREST_WIDTH = 132.0
-_NAME_CHARS = 26  # what fits beside the value at the picture's font size
+_NAME_CHARS = 28  # what fits beside the value at the picture's font size
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Dot:
     label: str
     slot: int
     verdict: wording.Verdict
+    sign: str
     y: float
     x: float | None
     low: float | None
@@ -59,13 +60,14 @@ class Chart:
 
 @dataclass(frozen=True)
 class Point:
-    """What a picture shows of one subject; `slot` picks its colour."""
+    """What a picture shows of one subject. slot: picks its colour; sign: stands before the value, may be empty."""
 
     name: str
     slot: int
     value: float | None
     ci: wording.Interval
     verdict: wording.Verdict = "none"
+    sign: str = ""
 
 
 def chart(points: Sequence[Point], unit: str) -> Chart:
@@ -77,13 +79,14 @@ def chart(points: Sequence[Point], unit: str) -> Chart:
         whole = low is not None and high is not None
         label = wording.value(p.value, unit)
         if p.value is not None and whole:
-            label += f"  ({wording.interval(p.ci, unit).removesuffix(unit).removesuffix('%').strip()})"
+            label += f" ({wording.interval(p.ci, unit).removesuffix(' %')})"
         dots.append(
             Dot(
                 shorten(p.name),
                 label,
                 p.slot,
                 p.verdict,
+                p.sign,
                 TOP + i * ROW,
                 None if p.value is None else axis(p.value),
                 axis(low) if low is not None and whole else None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from boresight.lm.base import Completion
 from boresight.report.page import Answer, Exchange
 from boresight.report.records import Record
 
@@ -26,14 +27,13 @@ def exchanges(records: Sequence[Record], measures: Sequence[str], shown: int = S
                     id=i,
                     prompt=own[0].prompt,
                     about=f"{own[0].about} request" if own[0].about else "",
-                    answers=tuple(_answer(r) for r in own),
+                    answers=tuple(_answer(r, r.completion) for r in own if r.completion),
                 )
             )
     return found
 
 
-def _answer(record: Record) -> Answer:
-    done = record.completion
+def _answer(record: Record, done: Completion) -> Answer:
     return Answer(
         subject=record.subject,
         text=done.text,

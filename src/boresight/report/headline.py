@@ -33,8 +33,8 @@ def sentences(results: Results, metrics: Mapping[str, Metric], baseline: str | N
         raise DataError(f"no subject is called {baseline!r}; the run has {', '.join(names)}")
     base = results.subjects[names.index(baseline) if baseline is not None else 0]
     others = [s for s in results.subjects if s.name != base.name]
-    known = wording.known_metrics(results, metrics)
-    compared = [c for c in results.comparisons if c.a == base.name and c.metric in known]
+    known = wording.described(results, metrics)
+    compared = [c for c in results.comparisons if c.a == base.name]
     if not compared:
         return [(s.name, _alone(results, known, s)) for s in results.subjects]
     found = [(s.name, _against(results, known, compared, base, s)) for s in others]
@@ -52,12 +52,12 @@ def _against(
     metric = known[row.metric]
     interval = wording.difference_interval(row.ci, metric.unit)
     evidence = f"{wording.percent(row.level)} interval {interval}, n = {row.n}"
-    if interval == wording.NO_INTERVAL:
-        evidence = f"no interval, n = {row.n}"
-    if wording.verdict(row, metric.better) in ("untold", "none"):
-        d = wording.difference(row.difference, metric.unit)
+    verdict, d = wording.verdict(row, metric.better), wording.difference(row.difference, metric.unit)
+    if verdict == "none":
+        return f"{who} differs from {base.name} by {d} on “{metric.title}”, but without an interval (n = {row.n})."
+    if verdict == "untold":
         return f"{who} cannot be told apart from {base.name} on “{metric.title}” at n = {row.n} ({d}, {evidence})."
-    size, up = wording.difference(abs(row.difference), metric.unit).removeprefix("+"), row.difference > 0
+    size, up = d.lstrip("+" + wording.MINUS), row.difference > 0
     if row.metric in _PHRASES:
         did, more, less = _PHRASES[row.metric]
         return f"{who} {did} {size} {more if up else less} than {base.name} ({evidence})."

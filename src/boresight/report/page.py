@@ -6,7 +6,8 @@ scripts and every load from outside.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from boresight.lm.base import Span
 from boresight.measure.base import Metric
 from boresight.report import chart, safe, wording
 from boresight.report.headline import sentences
-from boresight.report.results import ComparisonRow, MeasureRow, Results
+from boresight.report.results import ComparisonRow, Results
 
 OPEN_EXCHANGES = 2  # of each measure; the others are folded
 FOLD_CHARS = 900  # a longer answer shows its first HEAD_CHARS and folds the rest
@@ -64,35 +65,42 @@ def render_page(
     env: Mapping[str, Any],
     title: str,
     caveats: Sequence[str],
+    prompts: int | None = None,
 ) -> str:
     """The page as HTML text. The first subject is the baseline; all exchanges that are given are shown.
 
     metrics: by name; titles and notes: by the slug of a measure; env: what the run recorded about itself (any nesting
-    of mappings, lists and plain values); caveats: sentences on what these numbers do not tell.
+    of mappings, lists and plain values); caveats: sentences on what these numbers do not tell; prompts: how many each
+    subject was given (None: not known).
     """
-    known = wording.known_metrics(results, metrics)
+    known = wording.described(results, metrics)
     slots = {s.name: _slot(i) for i, s in enumerate(results.subjects)}
     graders = list(dict.fromkeys(r.grader for r in results.measures))
-    template = _environment().get_template("page.html.jinja")
+    template = _templates().get_template("page.html.jinja")
     return template.render(
         title=title,
         lead=[(slots.get(name), text) for name, text in sentences(results, metrics)],
-        facts=_facts(results),
+        facts=_facts(results, prompts),
         subjects=[(slots[s.name], s, _short_hash(s.revision)) for s in results.subjects],
         measures=_measures(results, known, titles, notes, slots),
         comparisons=_comparisons(results, known, slots),
         levels=wording.levels([*results.measures, *results.comparisons]),
         exchanges=_exchanges(exchanges, known, titles, slots),
+        unsure=any(
+            wording.is_told(_mark(c, known[c.metric])["verdict"]) and not wording.is_significant(c)
+            for c in results.comparisons
+        ),
+        neutral=any(known[c.metric].better == "none" for c in results.comparisons),
         nudged=any(s.role != "base" for e in exchanges for a in e.answers for s in a.spans),
         graders=graders,
         rules=any(g.startswith("rule") for g in graders),
         caveats=list(caveats),
-        environment=_flatten(env),
+        environment=_environment_groups(env, results),
         word=wording,
     )
 
 
-def _environment() -> Environment:
+def _templates() -> Environment:
     env = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -102,6 +110,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     env.filters["marked"] = marked
+    env.filters["initial"] = lambda text: text[:1].upper() + text[1:]
     return env
 
 
@@ -114,29 +123,19 @@ def marked(text: str) -> Markup:
     return out + escape(text[at:])
 
 
-def _facts(results: Results) -> list[tuple[str, str]]:
-    rows = results.measures
-    dropped = sum(r.dropped for r in rows)
-    facts = [
-        ("Subjects", str(len(results.subjects))),
-        ("Prompts for each", f"{_prompts(rows):,}"),
-        ("Numbers", f"{sum(r.value is not None for r in rows)}" + (f", {dropped} samples dropped" if dropped else "")),
+def _facts(results: Results, prompts: int | None) -> list[tuple[str, str]]:
+    facts = [("Subjects", str(len(results.subjects)))]
+    if prompts is not None:
+        facts.append(("Prompts to each", f"{prompts:,}"))
+    if sizes := [r.n for r in results.measures if r.value is not None]:
+        low, high = min(sizes), max(sizes)
+        facts.append(("Samples per number", f"{low:,}" if low == high else f"{low:,} to {high:,}"))
+    return [
+        *facts,
         ("Seed", str(results.seed)),
         ("Time", wording.duration(results.seconds)),
-        ("Made", results.created.replace("T", " ").removesuffix("Z") + (" UTC" if results.created[-1:] == "Z" else "")),
+        ("Made", re.sub(r"(Z|\+00:00)$", " UTC", results.created.replace("T", " "))),
     ]
-    return facts if rows else [f for f in facts if f[0] not in ("Prompts for each", "Numbers")]
-
-
-def _prompts(rows: Iterable[MeasureRow]) -> int:
-    """Prompts that one subject was given: for each measure, the most samples that a number of it stands on.
-
-    A measure whose numbers stand on different samples (harmful and harmless requests) has at least that many.
-    """
-    most: dict[str, int] = {}
-    for r in rows:
-        most[r.method] = max(most.get(r.method, 0), r.n + r.dropped)
-    return sum(most.values())
 
 
 def _measures(
@@ -147,36 +146,44 @@ def _measures(
     slots: Mapping[str, int],
 ) -> list[dict[str, Any]]:
     """Measures in order, each with its metrics; a metric has one cell for each subject, and a picture."""
-    method_of = {r.metric: r.method for r in reversed(results.measures)}
+    method_of = {r.metric: r.method for r in results.measures}
     found: dict[str, dict[str, Any]] = {}
-    for name, metric in known.items():
-        slug = method_of[name]
+    for name, slug in method_of.items():
         measure = found.setdefault(
             slug, {"slug": slug, "title": titles.get(slug, slug), "notes": list(notes.get(slug, ())), "metrics": []}
         )
-        measure["metrics"].append(_metric(results, metric, slots))
+        measure["metrics"].append(_metric(results, name, known[name], slots))
     return list(found.values())
 
 
-def _metric(results: Results, metric: Metric, slots: Mapping[str, int]) -> dict[str, Any]:
+def _metric(results: Results, name: str, metric: Metric, slots: Mapping[str, int]) -> dict[str, Any]:
     base = results.subjects[0].name if results.subjects else ""
     cells, points = [], []
     for subject, slot in slots.items():
-        row = wording.row_of(results, metric.name, subject)
-        comparison = wording.comparison_of(results, metric.name, base, subject)
-        verdict = wording.verdict(comparison, metric.better) if comparison else "none"
-        told = verdict not in ("none", "untold")
-        cells.append({"subject": subject, "slot": slot, "row": row, "verdict": verdict if told else None})
+        row = wording.row_of(results, name, subject)
+        comparison = wording.comparison_of(results, name, base, subject)
+        mark = _mark(comparison, metric)
+        cells.append({"subject": subject, "slot": slot, "row": row, **mark})
         value, ci = (row.value, row.ci) if row else (None, (None, None))
-        points.append(chart.Point(subject, slot, value, ci, verdict))
-    graders = dict.fromkeys(c["row"].grader for c in cells if c["row"])
+        sign = wording.sign(mark["verdict"], mark["sure"]) if wording.is_told(mark["verdict"]) else ""
+        points.append(chart.Point(subject, slot, value, ci, mark["verdict"], sign))
+    rows = [c["row"] for c in cells if c["row"]]
+    graders = dict.fromkeys(r.grader for r in rows)
+    notes = [r.notes for r in rows if r.value is not None]
+    how = statistics.mode(notes) if notes else ""
     return {
         "metric": metric,
         "graders": list(graders),
         "cells": cells,
         "chart": chart.chart(points, metric.unit),
-        "where": ", ".join(f"{key} = {value}" for key, value in metric.where.items()),
+        "how": how,
     }
+
+
+def _mark(row: ComparisonRow | None, metric: Metric) -> dict[str, Any]:
+    """The verdict of a comparison and whether it survives the adjusted p."""
+    verdict = wording.verdict(row, metric.better) if row else "none"
+    return {"verdict": verdict, "sure": row is not None and wording.is_significant(row)}
 
 
 def _comparisons(
@@ -186,18 +193,17 @@ def _comparisons(
     groups: dict[str, list[ComparisonRow]] = {}
     for row in results.comparisons:
         groups.setdefault(row.metric, []).append(row)
-    described = {name: known.get(name) or Metric(name, name, "", "", "none", "", "") for name in groups}
-    rates = [row for name, rows in groups.items() for row in rows if wording.is_rate(described[name].unit)]
+    rates = [row for name, rows in groups.items() for row in rows if wording.is_rate(known[name].unit)]
     shared = chart.reach_of(rates)
     found = []
     for name, rows in groups.items():
-        metric = described[name]
+        metric = known[name]
         reach = shared if wording.is_rate(metric.unit) else chart.reach_of(rows)
         views = [
             {
                 "row": row,
                 "slot": slots.get(row.b, 0),
-                "verdict": wording.verdict(row, metric.better),
+                **_mark(row, metric),
                 "strip": chart.forest(row, reach),
             }
             for row in rows
@@ -284,13 +290,12 @@ def _split(pieces: Sequence[Piece], at: int) -> tuple[list[Piece], list[Piece]]:
 
 
 def _chip(key: str, score: float, measure: str, known: Mapping[str, Metric]) -> str:
-    """One score in words: "Ends by itself: yes". A key of several metrics, or of none, goes by its own name."""
-    mine = [m for m in known.values() if m.key == key and m.name.startswith(f"{measure}.")]
-    label = mine[0].title if len(mine) == 1 else key.replace("_", " ")
-    unit = mine[0].unit if mine else ""
-    if unit == "fraction" and score in (0, 1):
+    """One score in words: "ends by itself: yes". A key that is no metric's goes by its own name."""
+    metric = known.get(f"{measure}.{key}")
+    label = metric.title if metric else key.replace("_", " ")
+    if metric and metric.unit == "fraction" and score in (0, 1):
         return f"{label}: {'yes' if score else 'no'}"
-    return f"{label}: {wording.value(score, unit)}"
+    return f"{label}: {wording.value(score, metric.unit if metric else '')}"
 
 
 def _flatten(env: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -304,10 +309,18 @@ def _flatten(env: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
             groups.append((name, plain))
         for k, v in node.items() if isinstance(node, Mapping) else enumerate(node, 1):
             if _is_deep(v):
-                walk(f"{name} {k}".strip(), v)
+                walk(f"{name} › {k}" if name else str(k), v)
 
     walk("", env)
     return groups
+
+
+def _environment_groups(env: Mapping[str, Any], results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The environment, and whole revisions of the subjects where it does not hold them."""
+    groups = _flatten(env)
+    held = {value for _, items in groups for _, value in items}
+    missing = [(s.name, s.revision) for s in results.subjects if s.revision and s.revision not in held]
+    return [*groups, ("revisions", missing)] if missing else groups
 
 
 def _is_deep(x: Any) -> bool:

@@ -12,14 +12,17 @@ from boresight.measure.base import completion_of
 
 @dataclass(frozen=True)
 class Record:
-    """One answer. scores: metric key -> value, entries that do not apply left out; None: the sample failed (error)."""
+    """One answer. scores: metric key -> value, entries that do not apply left out.
+
+    A sample that failed has an `error`, no scores, and no completion if the model gave none.
+    """
 
     subject: str
     measure: str
     id: str
     prompt: str
     about: str
-    completion: Completion
+    completion: Completion | None
     scores: dict[str, float] | None
     error: str = ""
 
@@ -42,7 +45,7 @@ def records(logs: Sequence[Any], subject: str) -> tuple[list[Record], list[str]]
                     id=str(sample.id),
                     prompt=sample.input if isinstance(sample.input, str) else sample.input[-1].text,
                     about=str((sample.metadata or {}).get("label", "")),
-                    completion=completion_of(sample.output),
+                    completion=completion_of(sample.output) if sample.output.choices else None,
                     scores=scores,
                     error=message,
                 )

@@ -140,7 +140,7 @@ def audit(
         tasks = [make_task(m, limit, seed, max_new_tokens) for m in todo]
         logs = _ask(name, model, tasks, folder / "logs", progress or Silent())
         new, wrong = records(logs, name)
-        if not new:
+        if not any(r.scores is not None for r in new):
             raise DataError(f"{name} gave no answer at all: {wrong[0] if wrong else 'no prompt was drawn'}")
         found += new
         errors += wrong

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -18,100 +19,107 @@ _STYLES: dict[wording.Verdict, str] = {
     "untold": "dim",
     "none": "dim",
 }
-_ARROWS = {"higher": "↑", "lower": "↓", "none": " "}
+_ARROWS = {"higher": "↑ ", "lower": "↓ ", "none": ""}
 
 
 def results_table(results: Results, metrics: Mapping[str, Metric]) -> Table:
-    """Metrics as rows, subjects as columns: value, interval and n; the grader under the metric.
+    """Metrics as rows, subjects as columns: value and interval; grader and n under the metric.
 
     A sign (✓ better, ✗ worse, ↑ ↓ where no side is better) stands where the interval of the paired difference to the
-    first subject leaves out zero.
+    first subject leaves out zero, with a "?" if the adjusted p does not support it. n and dropped samples stand at each
+    number where the subjects' differ.
     """
-    known = wording.known_metrics(results, metrics)
+    known = wording.described(results, metrics)
     subjects = [s.name for s in results.subjects]
-    marks = "" if len(subjects) < 2 else f"; ✓ better ✗ worse than {subjects[0]}, where told apart"
-    table = Table(
-        title="Results",
-        caption=f"{wording.levels(results.measures)} intervals{marks}",
-        caption_justify="left",
-        title_justify="left",
-        header_style="bold",
-        padding=(0, 1),
-    )
-    table.add_column("Metric, grader", ratio=2, min_width=16, overflow="fold")
+    levels = wording.levels(results.measures)
+    caption = f"↑ higher ↓ lower is better; {levels} intervals"
+    if len(subjects) > 1:
+        caption += f"; ✓ better ✗ worse than {subjects[0]}, with ? not once p is adjusted"
+    table = _table("Results", caption)
+    table.add_column("Metric, grader, n", overflow="fold")
     for name in subjects:
         table.add_column(Text(visible(name)), justify="right", overflow="fold")
     method = ""
     for name, metric in known.items():
         rows = {s: wording.row_of(results, name, s) for s in subjects}
-        first = next(r for r in rows.values() if r) if any(rows.values()) else None
+        measured = [r for r in rows.values() if r and r.value is not None]
+        first = next((r for r in rows.values() if r), None)
         if first is None:
             continue
         if method and first.method != method:
             table.add_section()
         method = first.method
-        cells = [_cell(row, wording.comparison_of(results, name, subjects[0], s), metric) for s, row in rows.items()]
-        table.add_row(_label(metric, [r for r in rows.values() if r]), *cells)
+        alike = len({(r.n, r.dropped) for r in measured}) == 1 and not first.dropped
+        graders = dict.fromkeys(r.grader for r in rows.values() if r)
+        label = Text.assemble(
+            (visible(_ARROWS[metric.better] + metric.title), "bold"),
+            (visible(f"\n{', '.join(graders)}" + (f", n {measured[0].n}" if alike else "")), "dim"),
+        )
+        compared = (wording.comparison_of(results, name, subjects[0], s) for s in subjects)
+        table.add_row(label, *(_cell(r, c, metric, alike) for r, c in zip(rows.values(), compared, strict=True)))
     return table
 
 
 def comparison_table(results: Results, metrics: Mapping[str, Metric]) -> Table:
-    """Every comparison: difference with its interval, adjusted p, n and test."""
-    known = wording.known_metrics(results, metrics)
-    table = Table(
-        title="Differences",
-        caption=f"from the first to the second subject, {wording.levels(results.comparisons)} intervals; p is adjusted (Holm)",
-        caption_justify="left",
-        title_justify="left",
-        header_style="bold",
-        padding=(0, 1),
+    """Every comparison: difference with its interval, adjusted p and n; the tests stand below."""
+    known = wording.described(results, metrics)
+    tests = "\n".join(dict.fromkeys(c.test for c in results.comparisons))
+    levels = wording.levels(results.comparisons)
+    table = _table(
+        "Differences", visible(f"↑ higher ↓ lower is better; {levels} intervals; p adjusted; tests:\n{tests}")
     )
-    table.add_column("Metric", ratio=2, min_width=14, overflow="fold")
-    table.add_column("Compared", ratio=1, min_width=10, overflow="fold")
-    table.add_column("Difference", justify="right", no_wrap=True)
+    table.add_column("Metric", overflow="fold")
+    table.add_column("Compared", overflow="fold")
+    table.add_column("Difference", justify="right")
+    table.add_column("Interval", justify="right")
     table.add_column("p", justify="right", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("Test", ratio=1, overflow="fold", style="dim")
     last = ""
     for row in results.comparisons:
-        metric = known.get(row.metric) or Metric(row.metric, row.metric, "", "", "none", "", "")
+        metric = known[row.metric]
         if last and row.metric != last:
             table.add_section()
-        title = "" if row.metric == last else f"{_ARROWS[metric.better]} {metric.title}".strip()
+        title = "" if row.metric == last else _ARROWS[metric.better] + metric.title
         last = row.metric
+        verdict = wording.verdict(row, metric.better)
+        sign = wording.sign(verdict, wording.is_significant(row))
         table.add_row(
-            Text(visible(title)),
+            Text(visible(title), style="bold"),
             Text(visible(f"{row.a} → {row.b}")),
-            _difference(row, metric),
+            Text(
+                f"{sign} {wording.difference(row.difference, metric.unit).replace(' points', ' pts')}",
+                style=_STYLES[verdict],
+            ),
+            Text(wording.difference_interval(row.ci, metric.unit), style="dim"),
             wording.p_value(row.p),
             str(row.n),
-            Text(visible(row.test)),
         )
     return table
 
 
-def _label(metric: Metric, rows: list[MeasureRow]) -> Text:
-    graders = ", ".join(dict.fromkeys(r.grader for r in rows))
-    return Text.assemble(visible(f"{_ARROWS[metric.better]} {metric.title}".strip()), "\n", (visible(graders), "dim"))
+def _table(title: str, caption: str) -> Table:
+    return Table(
+        title=title,
+        caption=Text(caption, style="dim"),
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=box.HORIZONTALS,
+        padding=(0, 1),
+        pad_edge=False,
+    )
 
 
-def _cell(row: MeasureRow | None, comparison: ComparisonRow | None, metric: Metric) -> Text:
+def _cell(row: MeasureRow | None, comparison: ComparisonRow | None, metric: Metric, alike: bool) -> Text:
     if row is None or row.value is None:
         dropped = f"\n{row.dropped} dropped" if row and row.dropped else ""
         return Text(wording.NOT_MEASURED + dropped, style="dim")
-    verdict = wording.verdict(comparison, metric.better) if comparison else "untold"
-    number = wording.value(row.value, row.unit)
-    told = verdict not in ("untold", "none")
-    head = (f"{wording.SYMBOLS[verdict]} {number}", _STYLES[verdict]) if told else (number, "")
-    interval = "\n" + wording.interval(row.ci, row.unit)
-    n = f"\nn {row.n}" + (f", {row.dropped} dropped" if row.dropped else "")
-    return Text.assemble(head, (interval, "dim"), (n, "dim"))
-
-
-def _difference(row: ComparisonRow, metric: Metric) -> Text:
-    verdict = wording.verdict(row, metric.better)
-    number = wording.difference(row.difference, metric.unit)
-    if row.difference is None:
-        return Text(number, style="dim")
-    interval = "\n" + wording.difference_interval(row.ci, metric.unit)
-    return Text.assemble((f"{wording.SYMBOLS[verdict]} {number}", _STYLES[verdict]), (interval, "dim"))
+    number, style = wording.value(row.value, row.unit), ""
+    if comparison and wording.is_told(verdict := wording.verdict(comparison, metric.better)):
+        number = f"{wording.sign(verdict, wording.is_significant(comparison))} {number}"
+        style = _STYLES[verdict]
+    below = [wording.interval(row.ci, row.unit)]
+    if not alike:
+        below.append(f"n {row.n}" + (f", {row.dropped} dropped" if row.dropped else ""))
+    return Text.assemble((number, f"bold {style}".strip()), ("\n" + "\n".join(below), "dim"))

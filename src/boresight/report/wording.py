@@ -13,11 +13,12 @@ NOT_TESTED = "not tested"
 MINUS = "\u2212"
 
 Interval = tuple[float | None, float | None]
+"""The ends of an interval; None where there is none."""
 Verdict = Literal["better", "worse", "higher", "lower", "untold", "none"]
 SYMBOLS: dict[Verdict, str] = {"better": "✓", "worse": "✗", "higher": "↑", "lower": "↓", "untold": "≈", "none": "–"}
 """One sign per verdict, so that colour never stands alone. `untold`: the interval holds zero; `none`: no interval."""
 
-DIRECTIONS = {"higher": "↑ higher is better", "lower": "↓ lower is better", "none": "neither side is better"}
+DIRECTIONS = {"higher": "↑ higher is better", "lower": "↓ lower is better", "none": "no better side"}
 FINISH = {
     "stop": "ended by itself",
     "stop_string": "cut at a stop string",
@@ -44,16 +45,15 @@ def value(x: float | None, unit: str) -> str:
 
 
 def interval(ci: Interval, unit: str) -> str:
-    """The ends of an interval, "46–76 %"; "to" in place of the dash where an end is negative."""
+    """The ends of an interval, "46–76 %"; "to" in place of the dash where an end is negative.
+
+    Units other than rates stand at the value alone.
+    """
     low, high = ci
     if low is None or high is None:
         return NO_INTERVAL
-    if is_rate(unit):
-        places = 0 if high - low >= _WIDE else 1
-        ends, unit = [_decimals(100 * low, places), _decimals(100 * high, places)], "%"
-    else:
-        ends = [_digits(low), _digits(high)]
-    return _with_unit((" to " if low < 0 else "–").join(ends), unit)
+    ends = (" to " if low < 0 else "–").join(_ends(low, high, unit))
+    return f"{ends} %" if is_rate(unit) else ends
 
 
 def difference(d: float | None, unit: str) -> str:
@@ -69,12 +69,7 @@ def difference(d: float | None, unit: str) -> str:
 def difference_interval(ci: Interval, unit: str) -> str:
     """The ends of a difference's interval, "−3 to 18", without the unit, which stands at the difference."""
     low, high = ci
-    if low is None or high is None:
-        return NO_INTERVAL
-    if not is_rate(unit):
-        return f"{_digits(low)} to {_digits(high)}"
-    places = 0 if high - low >= _WIDE else 1
-    return f"{_end(low, places)} to {_end(high, places)}"
+    return NO_INTERVAL if low is None or high is None else " to ".join(_ends(low, high, unit))
 
 
 def p_value(p: float | None) -> str:
@@ -112,19 +107,32 @@ def verdict(row: ComparisonRow, better: str) -> Verdict:
     return "better" if rose == (better == "higher") else "worse"
 
 
+def is_told(verdict: Verdict) -> bool:
+    """Whether the interval leaves out zero."""
+    return verdict not in ("untold", "none")
+
+
+def sign(verdict: Verdict, significant: bool) -> str:
+    """The verdict's sign, with a "?" where the difference would not survive the adjusted p."""
+    return SYMBOLS[verdict] + ("" if significant or not is_told(verdict) else "?")
+
+
 def is_significant(row: ComparisonRow) -> bool:
     """Whether the adjusted p is below one minus the level (0.05 at 95 %)."""
     return row.p is not None and row.p < round(1 - row.level, 12)
 
 
-def known_metrics(results: Results, metrics: Mapping[str, Metric]) -> dict[str, Metric]:
-    """The metrics that occur in the results, in order; one that is not in `metrics` is described by its own row."""
+def described(results: Results, metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    """Name -> metric of all that occur in the results, in order; what is not in `metrics` is described by its rows."""
     found: dict[str, Metric] = {}
     for row in results.measures:
         if row.metric not in found:
-            title = row.metric.split(".", 1)[-1].replace("_", " ").replace("-", " ")
-            own = Metric(row.metric, title, "", row.unit, row.better, row.grader, "")
+            key = row.metric.partition(".")[2] or row.metric
+            own = Metric(key, key.replace("_", " "), row.unit, row.better, row.grader, "")
             found[row.metric] = metrics.get(row.metric, own)
+    for row in results.comparisons:
+        if row.metric not in found:
+            found[row.metric] = metrics.get(row.metric, Metric(row.metric, row.metric, "", "none", "", ""))
     return found
 
 
@@ -151,10 +159,17 @@ def _decimals(x: float, places: int) -> str:
     return "0" if text in ("-0", "") else text.replace("-", MINUS)
 
 
+def _ends(low: float, high: float, unit: str) -> tuple[str, str]:
+    if not is_rate(unit):
+        return _digits(low), _digits(high)
+    places = 0 if high - low >= _WIDE else 1
+    return _end(100 * low, places), _end(100 * high, places)
+
+
 def _end(x: float, places: int) -> str:
-    """An end of a difference of rates; one that would round to zero keeps a decimal, so that its sign shows."""
-    text = _decimals(100 * x, places)
-    return _decimals(100 * x, 1) if text == "0" else text
+    """An end in per cent. Rounded to 0 or 100 it would hide that it is not there: it then keeps a decimal."""
+    text = f"{x:.{places}f}"
+    return _decimals(x, 1) if float(text) in (0, 100, -100) else text.replace("-", MINUS)
 
 
 def _digits(x: float) -> str:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boresight.errors import DataError
-from boresight.steer.urial_frame import render_prompt, template_of
+from boresight.steer.urial.frame import render_prompt, template_of
 
 if TYPE_CHECKING:
     import numpy as np
+
+PROMPTS = Path(__file__).parents[1] / "prompts"
 
 VARIANTS = {
     "urial": "boresight-3shot-v1",
@@ -45,7 +47,7 @@ class UrialPrompt:
         Raises DataError for a name or file that does not exist and for a file that is not a prompt.
         """
         name = str(name_or_path)
-        path = Path(__file__).parent / "prompts" / f"{VARIANTS.get(name, name)}.yaml"
+        path = PROMPTS / f"{VARIANTS.get(name, name)}.yaml"
         if "/" in name or not path.is_file():
             path = Path(name)
         if not path.is_file():
@@ -55,7 +57,7 @@ class UrialPrompt:
             near = ", ".join(get_close_matches(name, known, 3, 0.3) or VARIANTS.values())
             raise DataError(f"no prompt or file is called {name!r}; shipped prompts are like {near}")
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path} cannot be read as a prompt: {error}") from error
         if path.suffix not in (".yaml", ".yml"):
@@ -140,12 +142,13 @@ def build_prompt(
 def _example(number: int, example: Sequence[str] | Mapping[str, str]) -> tuple[str, str]:
     if isinstance(example, Mapping):
         example = [example.get("query", ""), example.get("answer", "")]
-    if isinstance(example, str) or len(example) != 2 or not all(isinstance(part, str) for part in example):
+    pair = list(example) if isinstance(example, Sequence) and not isinstance(example, str) else []
+    if len(pair) != 2 or not all(isinstance(part, str) for part in pair):
         raise ValueError(f"example {number} is not a pair of texts, a query and an answer")
-    for role, part in zip(("query", "answer"), example, strict=True):
+    for role, part in zip(("query", "answer"), pair, strict=True):
         if not part.strip():
             raise ValueError(f"example {number} has an empty {role}")
-    return example[0], example[1]
+    return pair[0], pair[1]
 
 
 def _parse(path: Path, text: str) -> UrialPrompt:
@@ -166,7 +169,7 @@ def _parse(path: Path, text: str) -> UrialPrompt:
         )
     try:
         pairs = tuple(_example(i, e) for i, e in enumerate(examples, 1))
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise DataError(f"{path}: {error}") from error
     return UrialPrompt(path.stem, system, pairs, retrieve)
 

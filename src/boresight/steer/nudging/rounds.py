@@ -75,9 +75,11 @@ class Writer(Protocol):
     """A model as the rounds see it: it continues texts.
 
     look: the texts in `texts`, beginnings of `whole`, will be continued by a token each. settle: the text that was
-    decided on. Raises ContextFull when its context has no room for a token.
+    decided on. forwards: passes so far. Raises ContextFull when its context has no room for a token.
     """
 
+    @property
+    def forwards(self) -> int: ...
     def start(self, text: str, limit: int) -> Continuation: ...
     def look(self, texts: Sequence[str], whole: str) -> "Generator[Ask, Step, None]": ...
     def settle(self, text: str) -> None: ...
@@ -169,14 +171,20 @@ def _round(pair: Pair, how: Settings, so_far: Progress) -> "Generator[Ask, Step,
     if so_far.repeated(draft.nudge):
         return "repeated_nudging_words"
     so_far.add("nudge", draft.nudge, so_far.here, draft.after)
-    log.debug("round %d: nudge %r, base top-1 after it %s", so_far.rounds, draft.nudge, draft.after)
+    _log(pair, so_far, "nudge", draft.nudge, draft.after)
     chunk = draft.takeover
     if chunk:
         while not chunk.text and (yield from chunk.more()):
             pass  # it opens with a part of a character or a special token: only the text counts
         if chunk.text:
-            yield from _base_run(pair, how, chunk, so_far)
+            run = yield from _base_run(pair, how, chunk, so_far)
+            _log(pair, so_far, "base", run, so_far.here)
     return ""
+
+
+def _log(pair: Pair, so_far: Progress, source: str, text: str, after: float | None) -> None:
+    passes = pair.base.forwards, pair.nudger.forwards
+    log.debug("round %d: %s %r, base top-1 after it %s, passes %s", so_far.rounds, source, text, after, passes)
 
 
 @dataclass
@@ -219,8 +227,8 @@ def _draft(pair: Pair, how: Settings, so_far: Progress) -> "Generator[Ask, Step,
         yield from draft.fill(len(draft.tokens) + DRAFT_BLOCK)
 
 
-def _base_run(pair: Pair, how: Settings, takeover: Continuation, so_far: Progress) -> "Generator[Ask, Step, None]":
-    """Step 6: the base writes until it is unsure, ends, repeats itself or uses up the budget.
+def _base_run(pair: Pair, how: Settings, takeover: Continuation, so_far: Progress) -> "Generator[Ask, Step, str]":
+    """Step 6: the base writes until it is unsure, ends, repeats itself or uses up the budget. Returns what it wrote.
 
     A chunk is generated only as far as it is needed: (c) can hold only if the sure part of it stands in the run.
     """
@@ -249,11 +257,10 @@ def _base_run(pair: Pair, how: Settings, takeover: Continuation, so_far: Progres
         so_far.add("base", run, begins, None)
         raise
     so_far.add("base", run, begins, after)
+    return run
 
 
-def _nothing_new(
-    chunk: Continuation, start: int, piece: str, run: str, written: str
-) -> "Generator[Ask, Step, bool]":
+def _nothing_new(chunk: Continuation, start: int, piece: str, run: str, written: str) -> "Generator[Ask, Step, bool]":
     """Tests (c) and (d), and nothing to keep. (c) asks for the rest of the chunk as long as it stands in the run."""
     if not piece:
         return True

@@ -1,12 +1,4 @@
-"""URIAL: a base model answers like an assistant because a constant prompt shows it how.
-
-Lin et al., "The Unlocking Spell on Base LLMs: Rethinking Alignment via In-Context Learning", arXiv 2312.01552. A short
-instruction and a few answers in the wanted style stand before every query. They never change, so the model reads them
-once: their cache is frozen and shared by all rows of all requests, and a request costs its own tokens only.
-
-The text functions (`render_prompt`, `cut_at_stop`, `clean`, `clean_reference`) and the prompts need no model; `Urial`
-runs them on a local one.
-"""
+"""The language model `Urial`: a local base model behind a prompt whose cache is frozen and shared by all rows."""
 
 import logging
 import warnings
@@ -15,74 +7,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boresight.catalog import Card, Claim
 from boresight.chat import Chat, split_system, validate
 from boresight.errors import ModelError
 from boresight.lm.base import Completion, OnDone, OnStep, Sampling, Span, Trace, per_row
-from boresight.steer.urial_frame import (
+from boresight.steer.urial.frame import (
     STOPS,
-    TEMPLATES,
     EmptyQuery,
     FrameEnd,
     answer_stopper,
     checked_turns,
     clean,
     clean_reference,
-    cut_at_stop,
     render_prompt,
     template_of,
 )
-from boresight.steer.urial_prompt import VARIANTS, UrialPrompt, build_prompt, most_similar
+from boresight.steer.urial.prompt import UrialPrompt, most_similar
 
 if TYPE_CHECKING:
     from boresight.lm.decode import Ask, Step
     from boresight.lm.kv import Prefix
     from boresight.lm.local import LocalModel
     from boresight.lm.session import SharedPool
-
-__all__ = [
-    "METHOD",
-    "STOPS",
-    "TEMPLATES",
-    "VARIANTS",
-    "EmptyQuery",
-    "Reply",
-    "Urial",
-    "UrialPrompt",
-    "build_prompt",
-    "clean",
-    "clean_reference",
-    "cut_at_stop",
-    "render_prompt",
-]
-
-METHOD = Card(
-    slug="urial",
-    title="URIAL",
-    room="steer",
-    summary="A constant prompt, an instruction and three model answers, makes a base model chat; it is read only once.",
-    paper="Lin et al.: The Unlocking Spell on Base LLMs: Rethinking Alignment via ICL (arXiv 2312.01552)",
-    needs=("a local base model with a context of about 1,500 tokens (shorter ones get fewer examples)",),
-    example='boresight generate gemma-3-270m --steer urial:prompt=boresight-3shot-v1 --prompt "Why is the sky blue?"',
-    claims=(
-        Claim(
-            statement="Three constant examples in the prompt make a base model answer like an aligned one.",
-            published="just-eval mean of six aspects: Mistral-7b with URIAL 4.63, Mistral-7b-Instruct 4.44 (Table 1)",
-            check="steered answers end by themselves more often than the base model's",
-            metric="text-health.ends",
-            a="base",
-            b="urial",
-        ),
-        Claim(
-            statement="The refusal among the examples makes the model decline harmful requests.",
-            published="just-eval safety of Mistral-7b: 4.915 with URIAL, 4.745 instruction-tuned (recomputed)",
-            check="harmful requests are declined more often than by the base model",
-            metric="refusal.refused",
-            a="base",
-            b="urial",
-        ),
-    ),
-)
 
 ROOM = 64  # tokens that a context must have left after the prefix, and for which old turns are given up
 _FINISH = {"stop_string": "stop_string", "length": "length", "context": "context"}

@@ -27,7 +27,7 @@ class Completed:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch by one writer ("nudge" or "base"); base_top1_prob: at its first position, None where it was not asked."""
+    """A stretch by one writer ("nudge" or "base"); base_top1_prob: at its first position, None where not asked."""
 
     source: str
     text: str

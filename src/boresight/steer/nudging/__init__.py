@@ -45,7 +45,9 @@ METHOD = Card(
     summary="A small aligned model writes a few words wherever the base model is unsure; the base writes the rest.",
     paper="Fei, Razeghi, Singh: Nudging: Inference-time Alignment of LLMs via Guided Decoding (arXiv 2410.09300)",
     needs=("a local base model", "a local model with a chat template (any tokenizer)"),
-    example='boresight generate gemma-3-270m --steer nudging:nudger=smollm2-135m-instruct --prompt "Why is the sky blue?"',
+    example=(
+        'boresight generate gemma-3-270m --steer nudging:nudger=smollm2-135m-instruct --prompt "Why is the sky blue?"'
+    ),
     claims=(
         Claim(
             statement="A nudged base model behaves like an aligned one, without training.",

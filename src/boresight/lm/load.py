@@ -1,0 +1,121 @@
+"""From a few words to a model: a zoo name, a folder, or org/name from the model hub's local cache.
+
+Nothing is downloaded here. What is not on this machine is an error that says which command fetches it.
+"""
+
+import contextlib
+import json
+import os
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from boresight.errors import ModelError
+from boresight.lm import zoo
+from boresight.lm.cachedir import cache_dir, marker, models_dir
+from boresight.lm.fetch import file_sha256
+
+if TYPE_CHECKING:
+    from boresight.lm.local import LocalModel
+
+
+def load_model(spec: str | Path, *, dtype: str = "auto", device: str = "auto") -> "LocalModel":
+    """Load a causal language model for inference.
+
+    spec: a zoo name ("gemma-3-270m"), a folder ("./my-model", or any folder with a config.json), or "org/name", which
+    has been pulled from the model hub. dtype: "auto", "float32", "bfloat16", "float16". device: "auto", "cpu", "cuda",
+    "cuda:1", "mps".
+
+    Raises ModelError, in one sentence with what to do, if there is no such model here.
+    """
+    name, folder, revision = locate(spec)
+    from boresight.lm.local import load_local
+
+    return load_local(folder, name=name, revision=revision or folder_revision(folder), dtype=dtype, device=device)
+
+
+def locate(spec: str | Path) -> tuple[str, Path, str]:
+    """(name, folder, revision) of what `load_model` would load; the revision is "" for a folder of the user's own."""
+    text = str(spec)
+    if text in zoo.ENTRIES:
+        return _zoo_model(text)
+    folder = Path(text).expanduser()
+    if (folder / "config.json").is_file():
+        resolved = folder.resolve()
+        said = marker(resolved) if resolved.parent == models_dir().resolve() else None
+        if said:  # a zoo model that is named by its path
+            return str(said["name"]), resolved, str(said["revision"])
+        require_whole(folder, f"{folder} is not a complete model folder")
+        return resolved.name, resolved, ""
+    if folder.is_dir():
+        raise ModelError(f"{folder} is not a model folder: it has no config.json")
+    if text.startswith((".", "~", os.sep)) or re.match(r"[A-Za-z]:[\\/]", text) or isinstance(spec, Path):
+        raise ModelError(f"there is no folder {folder}; a folder with config.json and safetensors is needed")
+    if zoo.is_repository(text):
+        return _hub_model(text)
+    near = get_close_matches(text.lower(), zoo.ENTRIES, 3, 0.4) or list(zoo.ENTRIES)
+    raise ModelError(
+        f"no model is called {text!r}; did you mean {' or '.join(near)}? A folder (./my-model) or org/name works too"
+    )
+
+
+def _zoo_model(name: str) -> tuple[str, Path, str]:
+    entry = zoo.ENTRIES[name]
+    if not entry.generates:
+        raise ModelError(f"{name} makes sentence embeddings and writes no text; a causal language model is needed")
+    folder = zoo.find(name)
+    said = marker(folder) if folder else None
+    if folder is None or said is None:
+        flag = " --accept-licence" if entry.licence.must_accept else ""
+        raise ModelError(f"{name} is not in the cache; run boresight models pull {name}{flag}")
+    return name, folder, str(said["revision"])
+
+
+def _hub_model(name: str) -> tuple[str, Path, str]:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(name, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        raise ModelError(f"{name} is not on this machine; run boresight models pull {name}") from error
+    require_whole(folder, f"{name} is only partly on this machine; run boresight models pull {name}")
+    return name, folder, f"commit:{folder.name}"
+
+
+def require_whole(folder: Path, complaint: str) -> None:
+    """Raise ModelError unless config.json and all safetensors (every shard that an index lists) are there."""
+    missing = [] if (folder / "config.json").is_file() else ["config.json"]
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise ModelError(f"{complaint}: {index.name} cannot be read") from error
+        missing += sorted(s for s in shards if not (folder / s).is_file())
+    elif not any(folder.glob("*.safetensors")):
+        missing.append("safetensors weights (pickled ones run code when loaded and are refused)")
+    if missing:
+        raise ModelError(f"{complaint}: {missing[0]} is missing")
+
+
+def folder_revision(folder: Path) -> str:
+    """ "sha256:..." of the weight files in name order, remembered in the cache while their sizes and times stay."""
+    weights = sorted(folder.glob("*.safetensors"))
+    state = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in weights]
+    notes = cache_dir() / "revisions.json"
+    known: dict[str, dict] = {}
+    with contextlib.suppress(OSError, ValueError):
+        known = json.loads(notes.read_text("utf-8"))
+    held = known.get(str(folder))
+    if held and held["state"] == state:
+        return held["revision"]
+    revision = f"sha256:{file_sha256(*weights)}"
+    known[str(folder)] = {"state": state, "revision": revision}
+    with contextlib.suppress(OSError):  # a convenience: without it the next load is slower, nothing else
+        notes.parent.mkdir(parents=True, exist_ok=True)
+        fresh = notes.with_suffix(f".{os.getpid()}")
+        fresh.write_text(json.dumps(known, indent=1), "utf-8")
+        os.replace(fresh, notes)
+    return revision
