@@ -61,12 +61,8 @@ def byte_tokenizer(specials: tuple[str, ...], *, bos: str | None = None, eos: st
 
 def local_model(model, tokenizer, name: str):
     """A LocalModel in float32 around a model built in memory."""
-    from transformers import AttentionInterface
-
-    from boresight.lm.kv import IMPLEMENTATION, attend
     from boresight.lm.local import LocalModel
 
-    AttentionInterface.register(IMPLEMENTATION, attend)
     return LocalModel(model.float(), tokenizer, name=name, revision="random")
 
 

@@ -17,7 +17,9 @@ def blocks(page: Path) -> list[str]:
 
 @pytest.mark.model
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: str(p.relative_to(ROOT)))
-def test_the_examples_run(page, tmp_path, monkeypatch, gemma, smollm):  # the fixtures see to it that the models are there
+def test_the_examples_run(
+    page, tmp_path, monkeypatch, gemma, smollm
+):  # the fixtures see to it that the models are there
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": page.stem}
     for number, block in enumerate(blocks(page), 1):
@@ -29,7 +31,11 @@ def commands() -> list[tuple[str, str]]:
     for page in PAGES:
         for block in COMMAND.findall(page.read_text(encoding="utf-8")):
             text = block.replace("\\\n", " ")
-            found += [(page.name, line.lstrip("$ ")) for line in text.splitlines() if line.lstrip("$ ").startswith("boresight ")]
+            found += [
+                (page.name, line.lstrip("$ "))
+                for line in text.splitlines()
+                if line.lstrip("$ ").startswith("boresight ")
+            ]
     return found
 
 

@@ -2,6 +2,7 @@
 
 import math
 import random
+from functools import cache
 
 import numpy as np
 
@@ -166,6 +167,7 @@ ENV = {
 }
 
 
+@cache
 def results(subjects: int = 4, n: int = 40, seed: int = 0) -> Results:
     """A run over `n` prompts per metric; its intervals and p-values are computed as a real run's are."""
     rng = np.random.default_rng(seed)
@@ -188,12 +190,12 @@ def results(subjects: int = 4, n: int = 40, seed: int = 0) -> Results:
         seed=seed,
         seconds=252.4,
         subjects=SUBJECTS[:subjects],
-        measures=[_measured(key, name, drawn.get((key, name))) for key in METRICS for name in names],
+        measures=[_measured(*key, x) for key, x in drawn.items()],
         comparisons=_compared(drawn, names),
     )
 
 
-def _measured(name: str, subject: str, x: np.ndarray | None) -> MeasureRow:
+def _measured(name: str, subject: str, x: np.ndarray) -> MeasureRow:
     metric = METRICS[name]
     common = {
         "method": name.split(".")[0],
@@ -203,8 +205,6 @@ def _measured(name: str, subject: str, x: np.ndarray | None) -> MeasureRow:
         "better": metric.better,
         "grader": metric.grader,
     }
-    if x is None:
-        return MeasureRow(value=None, ci=(None, None), n=0, **common)
     dropped = 2 if (name, subject) == ("facts.contains", "urial") else 0
     x = x[dropped:]
     e = wilson(int(x.sum()), len(x)) if metric.unit == "fraction" else bootstrap_mean(x)

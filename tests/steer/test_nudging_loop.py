@@ -359,9 +359,7 @@ def test_unicode_mode_loses_nothing_and_only_the_last_word_can_still_grow(draft)
     tests = word_boundaries(draft, "unicode")
     if tests:
         assert tests[-1][0] + tests[-1][1] == draft
-        assert all(
-            after.startswith(before + word) for (before, word), (after, _) in itertools.pairwise(tests)
-        )
+        assert all(after.startswith(before + word) for (before, word), (after, _) in itertools.pairwise(tests))
     for cut in range(len(draft)):
         shorter = word_boundaries(draft[:cut], "unicode")[:-1]
         assert tests[: len(shorter)] == shorter

@@ -54,9 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 failed check, 2 bad input, 130 interrupted."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
-        return app(args=arguments, prog_name="boresight", standalone_mode=False) or 0
-    except typer.Exit as end:
-        return end.exit_code
+        code = app(args=arguments, prog_name="boresight", standalone_mode=False) or 0
+        return _fail("interrupted", 130) if code == 130 else code  # typer turns Ctrl-C into the code 130
     except BoresightError as error:
         return _fail(str(error), error.exit_code)
     except typer.Abort:

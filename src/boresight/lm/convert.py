@@ -9,6 +9,7 @@ Runs as a child process (`python -m boresight.lm.convert FILE FOLDER`): de-quant
 of the model.
 """
 
+import json
 from pathlib import Path
 
 from boresight.errors import ModelError
@@ -42,6 +43,7 @@ def convert(gguf: str | Path, folder: str | Path) -> dict[str, str]:
     model.generation_config.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    slim_tokenizer(folder)
     for file in folder.iterdir():
         file.chmod(0o644)  # safetensors are written for the owner only; a cache may be shared
     return {"transformers": transformers.__version__, "torch": torch.__version__}
@@ -53,6 +55,21 @@ def plain_weights(model) -> None:
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
+
+
+def slim_tokenizer(folder: Path) -> None:
+    """Let tokenizer.json speak for itself: no white space in it, and no class that would build half of it again.
+
+    Gemma's has 262,144 tokens and half a million merges: this takes it from 33 to 14 MB and halves the loading time.
+    """
+    whole, about = folder / "tokenizer.json", folder / "tokenizer_config.json"
+    parsed = json.loads(whole.read_text("utf-8"))
+    whole.write_text(json.dumps(parsed, ensure_ascii=False, separators=(",", ":")), "utf-8")
+    said = json.loads(about.read_text("utf-8"))
+    for passing in ("backend", "is_local", "local_files_only", "name_or_path"):
+        said.pop(passing, None)
+    said["tokenizer_class"] = "PreTrainedTokenizerFast"
+    about.write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

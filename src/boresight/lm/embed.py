@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from boresight.errors import DataError, ModelError
+from boresight.errors import DataError
 from boresight.lm import zoo
 
 MODEL = "minilm-l6"
@@ -28,10 +28,7 @@ def embed(texts: Sequence[str], batch_size: int = 32) -> np.ndarray:
         raise DataError("embed needs a list of texts")
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-    folder = zoo.find(MODEL)
-    if folder is None:
-        raise ModelError(f"{MODEL} is not in the cache; run boresight models pull {MODEL}")
-    tokenizer, model = _load(folder)
+    tokenizer, model = _load(zoo.held(MODEL))
     import torch
 
     rows = tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS, padding=False)["input_ids"] if texts else []

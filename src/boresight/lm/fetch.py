@@ -135,7 +135,8 @@ def hub_problem(repository: str = "", timeout: float = 3.0) -> str:
         except urllib.error.HTTPError as error:  # 401-404: it answers; whether we may is for the real request to say
             answer.append("" if error.code in (401, 403, 404, 405) else f"{endpoint} answers with status {error.code}")
         except (OSError, ValueError) as error:
-            answer.append(f"{endpoint} cannot be reached: {getattr(error, 'reason', error)}")
+            reason = getattr(error, "reason", error)
+            answer.append(f"{endpoint} cannot be reached: {getattr(reason, 'strerror', None) or reason}")
 
     # a thread, because resolving a name has no timeout of its own
     asking = threading.Thread(target=ask, daemon=True)

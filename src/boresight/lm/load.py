@@ -60,16 +60,16 @@ def locate(spec: str | Path) -> tuple[str, Path, str]:
     )
 
 
+def folder_of(spec: str | Path) -> Path:
+    """The folder of a model on this machine, sentence embeddings included; ModelError if it is not here."""
+    return zoo.held(str(spec)) if str(spec) in zoo.ENTRIES else locate(spec)[1]
+
+
 def _zoo_model(name: str) -> tuple[str, Path, str]:
-    entry = zoo.ENTRIES[name]
-    if not entry.generates:
+    if not zoo.ENTRIES[name].generates:
         raise ModelError(f"{name} makes sentence embeddings and writes no text; a causal language model is needed")
-    folder = zoo.find(name)
-    said = marker(folder) if folder else None
-    if folder is None or said is None:
-        flag = " --accept-licence" if entry.licence.must_accept else ""
-        raise ModelError(f"{name} is not in the cache; run boresight models pull {name}{flag}")
-    return name, folder, str(said["revision"])
+    folder = zoo.held(name)
+    return name, folder, str((marker(folder) or {})["revision"])
 
 
 def _hub_model(name: str) -> tuple[str, Path, str]:

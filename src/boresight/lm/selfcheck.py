@@ -28,7 +28,7 @@ def check_engine(model: "LocalModel") -> None:
 
     AttentionInterface.register(IMPLEMENTATION, attend)
     kind = type(model.model).__name__
-    probe = model.encode(PROBE)[:12]
+    probe = (model.encode(PROBE) * 12)[:12]
     ids = torch.tensor([probe], device=model.device)
     with torch.no_grad():
         expected = model.model(input_ids=ids, use_cache=False).logits[0].float().softmax(-1)

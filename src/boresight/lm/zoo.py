@@ -74,7 +74,7 @@ ENTRIES = {
     for entry in (
         Entry(
             "smollm2-135m-instruct",
-            "aligned: instruction-tuned, llama architecture, 135M",
+            "aligned (instruction-tuned)",
             "HuggingFaceTB/SmolLM2-135M-Instruct",
             APACHE,
             download=92_871_040,
@@ -97,7 +97,7 @@ ENTRIES = {
         ),
         Entry(
             "gemma-3-270m",
-            "base: pretrained only, continues text, 270M",
+            "base (pretrained only)",
             "google/gemma-3-270m",
             GEMMA,
             download=238_203_400,
@@ -124,7 +124,7 @@ ENTRIES = {
         ),
         Entry(
             "minilm-l6",
-            "sentence embeddings, 22M",
+            "sentence embeddings",
             "sentence-transformers/all-MiniLM-L6-v2",
             APACHE,
             download=83_506_384,
@@ -166,12 +166,43 @@ def find(name: str, source: str | None = None) -> Path | None:
     return None
 
 
+def held(name: str) -> Path:
+    """The folder of a zoo model in the cache, or ModelError with the command that fetches it."""
+    folder = find(name)
+    if folder is None:
+        flag = " --accept-licence" if entry(name).licence.must_accept else ""
+        raise ModelError(f"{name} is not in the cache; run boresight models pull {name}{flag}")
+    return folder
+
+
 def entry(name: str) -> Entry:
     """The zoo's entry, or ModelError with the closest names."""
     if name not in ENTRIES:
         near = get_close_matches(name.lower(), ENTRIES, 3, 0.4) or list(ENTRIES)
         raise ModelError(f"no model is called {name!r}; the zoo has {', '.join(near)}")
     return ENTRIES[name]
+
+
+def overview() -> list[dict[str, Any]]:
+    """The zoo for people and programs: role, licence, sizes in bytes, and the folders in the cache by source."""
+    rows = []
+    for e in ENTRIES.values():
+        cached = {source: str(folder) for source in ("hub", "index") if (folder := find(e.name, source))}
+        rows.append(
+            {
+                "name": e.name,
+                "role": e.role,
+                "hub": e.hub,
+                "licence": e.licence.name,
+                "licence_link": e.licence.link,
+                "must_accept": e.licence.must_accept,
+                "accepted": _accepted_on(e.licence),
+                "download_bytes": e.download,
+                "disk_bytes": e.disk,
+                "cached": cached,
+            }
+        )
+    return rows
 
 
 def is_repository(spec: str) -> bool:
@@ -203,8 +234,8 @@ def pull(
     if name not in ENTRIES and is_repository(name):
         return _pull_repository(name, source, progress)
     wanted = entry(name)
-    if held := find(name, None if source == "auto" else source):
-        return held
+    if there := find(name, None if source == "auto" else source):
+        return there
     accepted = _accepted(wanted, accept_licence)
     if source != "auto":
         return _install(wanted, source, accepted, progress)
@@ -289,16 +320,14 @@ def _accepted(wanted: Entry, accept: bool | Callable[[Licence], bool]) -> str | 
     licence = wanted.licence
     if not licence.must_accept:
         return None
-    record = cache_dir() / "licences.json"
-    try:
-        return json.loads(record.read_text("utf-8"))[licence.name]["accepted"]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not accepted yet, or not readable: ask
+    if before := _accepted_on(licence):
+        return before
     if not (accept(licence) if callable(accept) else accept):
         raise ModelError(
             f"{wanted.name} comes under the {licence.name} ({licence.link}), which you have to accept first: "
             f"boresight models pull {wanted.name} --accept-licence"
         )
+    record = _licence_record()
     with writing(record), locked("licences"):
         known: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):
@@ -308,6 +337,18 @@ def _accepted(wanted: Entry, accept: bool | Callable[[Licence], bool]) -> str | 
         fresh.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
         os.replace(fresh, record)
     return known[licence.name]["accepted"]
+
+
+def _licence_record() -> Path:
+    return cache_dir() / "licences.json"
+
+
+def _accepted_on(licence: Licence) -> str | None:
+    """When this cache's user accepted a licence; None: not yet, or the record cannot be read."""
+    try:
+        return str(json.loads(_licence_record().read_text("utf-8"))[licence.name]["accepted"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _require_room(wanted: Entry) -> None:

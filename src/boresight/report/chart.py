@@ -13,6 +13,7 @@ from boresight.report.results import ComparisonRow
 WIDTH, MARGIN = 380.0, 10.0
 ROW, TOP, FOOT = 40.0, 6.0, 24.0
 FOREST_WIDTH = 132.0
+BASELINE = 0  # the first subject's slot: its colour, and the line at its value
 _NAME_CHARS = 28  # what fits beside the value at the picture's font size
 
 
@@ -93,7 +94,7 @@ def chart(points: Sequence[Point], unit: str) -> Chart:
                 axis(high) if high is not None and whole else None,
             )
         )
-    baseline = dots[0].x if len(dots) > 1 else None
+    baseline = next((d.x for d in dots if d.slot == BASELINE), None) if len(dots) > 1 else None
     return Chart(WIDTH, TOP + len(dots) * ROW + FOOT, axis, tuple(dots), baseline)
 
 

@@ -51,12 +51,13 @@ def _against(
         return f"{who} could not be compared with {base.name}."
     metric = known[row.metric]
     interval = wording.difference_interval(row.ci, metric.unit)
-    evidence = f"{wording.percent(row.level)} interval {interval}, n = {row.n}"
+    evidence = f"{wording.percent(row.level)} interval {interval}"
     verdict, d = wording.verdict(row, metric.better), wording.difference(row.difference, metric.unit)
     if verdict == "none":
-        return f"{who} differs from {base.name} by {d} on “{metric.title}”, but without an interval (n = {row.n})."
+        return f"{who} lies {d} from {base.name} on “{metric.title}”, but without an interval (n = {row.n})."
     if verdict == "untold":
         return f"{who} cannot be told apart from {base.name} on “{metric.title}” at n = {row.n} ({d}, {evidence})."
+    evidence += f", n = {row.n}"
     size, up = d.lstrip("+" + wording.MINUS), row.difference > 0
     if row.metric in _PHRASES:
         did, more, less = _PHRASES[row.metric]

@@ -9,6 +9,7 @@ import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,7 @@ def render_page(
     )
 
 
+@cache
 def _templates() -> Environment:
     env = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -164,9 +166,9 @@ def _metric(results: Results, name: str, metric: Metric, slots: Mapping[str, int
         comparison = wording.comparison_of(results, name, base, subject)
         mark = _mark(comparison, metric)
         cells.append({"subject": subject, "slot": slot, "row": row, **mark})
-        value, ci = (row.value, row.ci) if row else (None, (None, None))
         sign = wording.sign(mark["verdict"], mark["sure"]) if wording.is_told(mark["verdict"]) else ""
-        points.append(chart.Point(subject, slot, value, ci, mark["verdict"], sign))
+        if row:  # a metric that does not apply to a subject has no row, and no place in the picture
+            points.append(chart.Point(subject, slot, row.value, row.ci, mark["verdict"], sign))
     rows = [c["row"] for c in cells if c["row"]]
     graders = dict.fromkeys(r.grader for r in rows)
     notes = [r.notes for r in rows if r.value is not None]
@@ -188,8 +190,11 @@ def _mark(row: ComparisonRow | None, metric: Metric) -> dict[str, Any]:
 
 def _comparisons(
     results: Results, known: Mapping[str, Metric], slots: Mapping[str, int]
-) -> list[tuple[Metric, list[dict[str, Any]]]]:
-    """Comparisons by metric; the strips of all rates share one scale, those of any other metric have their own."""
+) -> list[tuple[Metric, str, list[dict[str, Any]]]]:
+    """Comparisons by metric, with the test that most of them went through.
+
+    The strips of all rates share one scale, those of any other metric have their own.
+    """
     groups: dict[str, list[ComparisonRow]] = {}
     for row in results.comparisons:
         groups.setdefault(row.metric, []).append(row)
@@ -208,7 +213,7 @@ def _comparisons(
             }
             for row in rows
         ]
-        found.append((metric, views))
+        found.append((metric, statistics.mode(row.test for row in rows), views))
     return found
 
 
@@ -216,9 +221,11 @@ def _exchanges(
     exchanges: Sequence[Exchange], known: Mapping[str, Metric], titles: Mapping[str, str], slots: Mapping[str, int]
 ) -> list[tuple[str, list[dict[str, Any]]]]:
     groups: dict[str, list[dict[str, Any]]] = {}
+    order = list(slots)
     for exchange in exchanges:
         group = groups.setdefault(exchange.measure, [])
-        answers = [_answer(a, exchange.measure, known, slots) for a in exchange.answers]
+        ordered = sorted(exchange.answers, key=lambda a: order.index(a.subject) if a.subject in slots else len(order))
+        answers = [_answer(a, exchange.measure, known, slots) for a in ordered]
         group.append({"exchange": exchange, "answers": answers, "open": len(group) < OPEN_EXCHANGES})
     return [(titles.get(slug, slug), group) for slug, group in groups.items()]
 
@@ -341,7 +348,7 @@ def _plain(x: Any) -> str:
 
 def _slot(i: int) -> int:
     """The colour of the i-th subject: 0 is the baseline's alone."""
-    return 0 if i == 0 else 1 + (i - 1) % _COLOURS
+    return chart.BASELINE if i == 0 else 1 + (i - 1) % _COLOURS
 
 
 def _short_hash(revision: str | None) -> str | None:

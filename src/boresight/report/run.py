@@ -180,6 +180,7 @@ def _page(run: Run, measures: "Sequence[Measure]", title: str) -> str:
         env=json.loads((run.directory / "env.json").read_text(encoding="utf-8")),
         title=title or "Audit",
         caveats=caveats,
+        prompts=len({(r.measure, r.id) for r in run.records}),
     )
 
 

@@ -70,8 +70,8 @@ def comparison_table(results: Results, metrics: Mapping[str, Metric]) -> Table:
     )
     table.add_column("Metric", overflow="fold")
     table.add_column("Compared", overflow="fold")
-    table.add_column("Difference", justify="right")
-    table.add_column("Interval", justify="right")
+    table.add_column("Difference", justify="right", overflow="fold")
+    table.add_column("Interval", justify="right", overflow="fold")
     table.add_column("p", justify="right", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
     last = ""

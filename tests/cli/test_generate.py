@@ -1,0 +1,89 @@
+import io
+import json
+
+import pytest
+
+ASK = ("--max-new-tokens", "5", "--dtype", "float32")
+
+
+@pytest.fixture
+def prompts(tmp_path):
+    path = tmp_path / "in.jsonl"
+    rows = [
+        {"id": "a", "prompt": "What do plants need?"},
+        {"messages": [{"role": "user", "content": "Tom has 3 apples."}]},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    return path
+
+
+def test_json_lines_in_json_lines_out(cli, folders, prompts):
+    code, text, _ = cli("generate", folders / "chatty", prompts, *ASK)
+    assert code == 0
+    rows = sorted(map(json.loads, text.splitlines()), key=lambda r: r["index"])
+    assert rows[0]["id"] == "a"
+    assert [r["index"] for r in rows] == [0, 1]
+    assert all(r["completion"] and r["tokens"] == 5 and r["finish_reason"] == "length" for r in rows)
+    assert rows[1]["messages"][0]["content"] == "Tom has 3 apples."
+    assert rows[0]["model"] == "chatty"
+
+
+def test_to_a_file_with_a_trace(cli, folders, prompts, tmp_path):
+    out, trace = tmp_path / "out.jsonl", tmp_path / "trace.json"
+    step = f"nudging:nudger={folders / 'chatty'},gamma=0.3"
+    code, text, _ = cli("generate", folders / "plain", prompts, "--steer", step, "--out", out, "--trace", trace, *ASK)
+    assert (code, text) == (0, "")
+    assert len(out.read_text().splitlines()) == 2
+    first = json.loads(trace.read_text())[0]
+    assert {s["role"] for s in first["trace"]["spans"]} <= {"base", "nudge"}
+    assert first["trace"]["detail"]["rounds"] >= 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl", "trace.json"]
+
+
+def test_a_prompt_on_the_command_line(cli, folders):
+    code, text, _ = cli("generate", folders / "chatty", "--prompt", "Hi there", *ASK)
+    assert code == 0
+    assert text.strip()
+    code, text, _ = cli("generate", folders / "chatty", "--prompt", "Hi there", "--prompt", "And you", *ASK)
+    assert [json.loads(line)["prompt"] for line in text.splitlines()] != []
+
+
+def test_prompts_from_standard_input(cli, folders, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"prompt": "Hi"}\n'))
+    code, text, _ = cli("generate", folders / "chatty", "-", *ASK)
+    assert code == 0
+    assert json.loads(text)["prompt"] == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no prompt"),
+        ('{"prompt": "a"}\n{"prompt": \n', "line 2: not valid JSON"),
+        ('{"question": "a"}\n', "line 1: a non-empty text 'prompt'"),
+    ],
+)
+def test_bad_files_name_the_line_before_a_model_is_loaded(one_line, tmp_path, text, message):
+    path = tmp_path / "in.jsonl"
+    path.write_text(text)
+    assert message in one_line("generate", "no-such-model", path)
+
+
+def test_bad_options(one_line, folders, tmp_path, prompts):
+    assert "one of the two" in one_line("generate", folders / "chatty")
+    assert "does not exist" in one_line("generate", folders / "chatty", tmp_path / "no.jsonl")
+    assert "empty user message" in one_line("generate", folders / "chatty", "--prompt", " ")
+    assert "--temperature" in one_line("generate", folders / "chatty", "--prompt", "a", "--temperature", "-1")
+    assert "cannot be written" in one_line("generate", folders / "chatty", prompts, "--out", "/proc/x/out.jsonl", *ASK)
+
+
+def test_a_prompt_longer_than_the_context(one_line, folders):
+    line = one_line("generate", folders / "chatty", "--prompt", "plants " * 600, *ASK)
+    assert "512" in line
+    assert "shorten the prompt" in line
+
+
+def test_a_model_without_a_chat_template_reads_the_plain_one_and_refuses_where_it_must(cli, one_line, folders):
+    assert cli("generate", folders / "plain", "--prompt", "Hi", *ASK)[0] == 0
+    step = f"nudging:nudger={folders / 'plain'}"
+    assert "has no chat template" in one_line("generate", folders / "plain", "--prompt", "Hi", "--steer", step, *ASK)
