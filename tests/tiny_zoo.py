@@ -152,15 +152,26 @@ class Hub:
         self.address = ""
 
     def info(self, name: str) -> bytes:
-        siblings = []
-        for file, content in self.repositories[name].items():
-            digest = hashlib.sha256(b"another" if file in self.lies else content).hexdigest()
-            row = {"rfilename": file, "size": len(content), "blobId": "0" * 40}
-            if file.endswith((".safetensors", ".bin")):
-                row["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 130}
-            siblings.append(row)
+        """What /api/models/NAME?blobs=true says."""
+        siblings = [{"rfilename": f, "size": len(c), **self._large(f, c, "sha256")} for f, c in self._files(name)]
         about = {"id": name, "sha": COMMIT, "siblings": siblings, "tags": [], "private": False, "downloads": 0}
         return json.dumps(about).encode()
+
+    def tree(self, name: str) -> bytes:
+        """What /api/models/NAME/tree/COMMIT says."""
+        rows = [{"type": "file", "path": f, "size": len(c), "oid": "0" * 40} for f, c in self._files(name)]
+        for row, (file, content) in zip(rows, self._files(name), strict=True):
+            row |= self._large(file, content, "oid")
+        return json.dumps(rows).encode()
+
+    def _files(self, name: str) -> list[tuple[str, bytes]]:
+        return list(self.repositories[name].items())
+
+    def _large(self, file: str, content: bytes, key: str) -> dict:
+        if not file.endswith((".safetensors", ".bin")):
+            return {}
+        digest = hashlib.sha256(b"another" if file in self.lies else content).hexdigest()
+        return {"lfs": {key: digest, "size": len(content), "pointerSize": 130}}
 
 
 @contextmanager
@@ -193,7 +204,8 @@ def serve_hub():
             if name not in hub.repositories:
                 self.reply(404, X_Error_Code="RepoNotFound", X_Error_Message="Repository not found")
             elif path.startswith("api/"):
-                self.reply(200, hub.info(name), Content_Type="application/json")
+                content = hub.tree(name) if "/tree/" in path else hub.info(name)
+                self.reply(200, content, Content_Type="application/json")
             elif name in hub.gated:
                 self.reply(403, X_Error_Code="GatedRepo", X_Error_Message=f"Access to model {name} is restricted")
             else:

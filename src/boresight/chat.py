@@ -1,7 +1,7 @@
 """Messages are plain {"role", "content"} dicts, as everywhere; this module validates and renders them.
 
 A model with a chat template renders through it (`lm.local`). A base model has none: it reads the `plain` template,
-which is the text of the question and a line break, so that what it writes next is the answer (nudging sheet, section 2).
+the text of the question and a line break, so that what it writes next is the answer (nudging sheet, section 2).
 """
 
 from collections.abc import Mapping, Sequence

@@ -4,6 +4,7 @@ Found through the package's entry point. SUBJECT is what `boresight.load` takes;
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from inspect_ai import Task, task
 from inspect_ai.model import GenerateConfig, Model, modelapi
@@ -39,7 +40,8 @@ class SubjectAPI(BoresightAPI):
 
 def inspect_model(name: str, engine: Engine) -> Model:
     """An Inspect model called `boresight/<name>` that `engine` answers."""
-    return Model(SubjectAPI(name, engine=engine), GenerateConfig())
+    api: Any = SubjectAPI  # the decorator hides its own keywords
+    return Model(api(name, engine=engine), GenerateConfig())
 
 
 @task(name="text-health")

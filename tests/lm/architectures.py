@@ -6,7 +6,7 @@ from functools import cache
 import torch
 import transformers
 
-from conftest import CHAT_TEMPLATE, build_tiny_gemma3, build_tiny_llama, byte_tokenizer, local_model
+from tiny_models import CHAT_TEMPLATE, build_tiny_gemma3, build_tiny_llama, byte_tokenizer, local_model
 
 SIZES = {
     "hidden_size": 64,

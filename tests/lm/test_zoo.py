@@ -377,6 +377,7 @@ def test_killed_while_converting_then_two_at_once(gguf_spec, tmp_path):
 def hub(monkeypatch, empty_cache, tmp_path):
     with tiny_zoo.serve_hub() as running:
         monkeypatch.setattr(fetch, "ASKED_OFFLINE", False)
+        monkeypatch.setattr(fetch, "HUB_SECONDS", 30.0)  # machines that run tests may be busy
         monkeypatch.setenv("HF_ENDPOINT", running.address)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
@@ -408,7 +409,8 @@ def test_hub_model_is_pulled_checked_and_loaded(hub, repository, plain_entry, ti
     held = {p.name for p in folder.rglob("*")}
     assert {"model.safetensors", "config.json", "tokenizer.json"} <= held
     assert not held & {"pytorch_model.bin", "README.md", "onnx", ".cache"}
-    assert load_model("tiny", dtype="float32").generate([user("Hi")]) == tiny_llama.generate([user("Hi")])
+    model = load_model("tiny", dtype="float32")
+    assert model.generate([user("Hi")])[0].text == tiny_llama.generate([user("Hi")])[0].text
 
 
 def test_repository_by_name_goes_to_the_hubs_own_cache(hub, repository, empty_cache):
@@ -448,10 +450,11 @@ def test_hub_troubles_are_sentences_and_auto_takes_the_index(hub, repository, pl
 
 def test_hub_that_does_not_answer_costs_three_seconds(hub, plain_entry, monkeypatch):
     hub.delay = 30
+    monkeypatch.setattr(fetch, "HUB_SECONDS", 3.0)
     began = time.monotonic()
     with pytest.raises(ModelError, match=r"out of reach for org/tiny .*does not answer within 3 seconds"):
         zoo.pull("tiny", source="hub")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     assert "127.0.0.1:9 cannot be reached: Connection refused" in fetch.hub_problem()
     monkeypatch.setenv("HF_ENDPOINT", "file:///etc")

@@ -1,10 +1,9 @@
 import pytest
+from test_results import results
 
 from boresight.errors import DataError
 from boresight.report.checks import failures, parse_thresholds
 from boresight.report.results import SubjectRow
-
-from test_results import results
 
 
 @pytest.mark.parametrize(

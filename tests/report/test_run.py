@@ -142,7 +142,7 @@ def test_a_subject_without_a_single_answer_is_an_error(tmp_path, tiny_llama):
         def generate(self, *_, **__):
             raise DataError("it is broken")
 
-    with pytest.raises(DataError, match="broken gave no answer at all.*it is broken"):
+    with pytest.raises(DataError, match=r"broken gave no answer at all.*it is broken"):
         audit({"broken": Broken()}, out=tmp_path / "r", measures=["facts"], limit=3)
     assert not (tmp_path / "r" / "results.json").exists()
 

@@ -29,6 +29,9 @@ def doctor(json_: Json = False) -> None:
 
     console = Console()
     table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")  # the default cuts with a character that not every terminal has
     for check in checks:
         pretty, plain, colour = SYMBOLS[check.status]
         symbol = pretty if console.encoding.lower().startswith("utf") else plain

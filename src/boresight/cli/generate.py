@@ -33,7 +33,7 @@ def generate(
 
     One --prompt without --out prints the plain answer.
 
-    Example: boresight generate gemma-3-270m --steer nudging:nudger=smollm2-135m-instruct --prompt "Why is the sky blue?"
+    Example: boresight generate gemma-3-270m --steer nudging:nudger=smollm2-135m-instruct --prompt "Is the sky blue?"
     """
     import sys
 

@@ -88,8 +88,14 @@ def _ask(licence: "Licence") -> bool:
     """Show a licence and ask yes or no on a terminal; anywhere else the answer is no."""
     if not sys.stdin.isatty():
         return False
+    from rich.console import Console
+    from rich.prompt import Confirm
+
     typer.echo(f"\n{licence.name}: {licence.link}\n\n{fill(licence.summary, 100)}\n", err=True)
-    return typer.confirm("Do you accept these terms?", default=False, err=True)
+    try:
+        return Confirm.ask("Do you accept these terms?", default=False, console=Console(stderr=True))
+    except EOFError:
+        return False
 
 
 class PullBar:

@@ -99,37 +99,47 @@ class TextStream:
     """Token ids to text, one token at a time: piece = decode(ids + [t]) minus decode(ids).
 
     Decoding an id alone would drop the leading space in some tokenizers, so each token is decoded behind a few earlier
-    ones. A character whose bytes are spread over tokens belongs to the token that completes it.
+    ones. A character whose bytes are spread over tokens belongs to the token that completes it; bytes that no character
+    begins with come out as replacement characters.
     """
 
-    _BEHIND = 6
+    _BEHIND = 6  # tokens
+    _LONGEST = 4  # tokens that one character may take
 
     def __init__(self, decode: Callable[[list[int]], str], context: Sequence[int] = ()) -> None:
         self._decode = decode
-        self._context = list(context)[-self._BEHIND :]
+        n = self._BEHIND
+        while n < min(len(context), 4 * self._BEHIND) and decode(list(context[-n:])).startswith(REPLACEMENT):
+            n += 1  # byte tokens in a row are decoded together: a window must not begin inside a character
+        self._context = list(context[-n:])
         self.ids: list[int] = []
         self.pieces: list[str] = []
         self.text = ""
-        self._complete = 0  # tokens whose text is complete
+        self._complete = [0]  # numbers of tokens after which no character was open, the last ones
+        self._waited = 0
 
     @property
     def pending(self) -> bool:
         """True while the last tokens are a part of a character."""
-        return self._complete < len(self.ids)
+        return self._complete[-1] < len(self.ids)
 
     def push(self, token: int) -> str:
         """Add a token and return the text that it completes ("" for special tokens and for part of a character)."""
         self.ids.append(token)
-        start = max(0, self._complete - self._BEHIND)
+        complete = self._complete[-1]
+        while len(self._complete) > 1 and self._complete[1] <= complete - self._BEHIND:
+            self._complete.pop(0)
+        start = self._complete[0]
         behind = self._context if start == 0 else []
-        before = self._decode(behind + self.ids[start : self._complete])
+        known = len(self._decode(behind + self.ids[start:complete])) + sum(map(len, self.pieces[complete:]))
         after = self._decode(behind + self.ids[start:])
-        if after.endswith(REPLACEMENT) and len(self.ids) - self._complete < 8:
-            stable = after.rstrip(REPLACEMENT)
-            piece = stable[len(before) + len("".join(self.pieces[self._complete :])) :]
-        else:
-            piece = after[len(before) + len("".join(self.pieces[self._complete :])) :]
-            self._complete = len(self.ids)
+        open_ = after.endswith(REPLACEMENT)
+        piece = (after.rstrip(REPLACEMENT) if open_ else after)[known:]
+        self._waited = self._waited + 1 if open_ and not piece else 0
+        if self._waited == self._LONGEST:
+            piece, open_, self._waited = after[known:], False, 0
+        if not open_:
+            self._complete.append(len(self.ids))
         self.pieces.append(piece)
         self.text += piece
         return piece

@@ -25,6 +25,7 @@ _OFF = {"1", "ON", "YES", "TRUE"}
 ASKED_OFFLINE = any(os.environ.get(k, "").upper() in _OFF for k in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
 """The user's wish as it stood when the program began: loading a model sets HF_HUB_OFFLINE by itself later."""
 
+HUB_SECONDS = 3.0  # how long a hub may take to answer before it counts as out of reach
 BLOCK = 1 << 20
 WANTED = (
     "config.json", "generation_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.*",
@@ -118,13 +119,18 @@ def _holding(part: str, wheels: Sequence[Path]) -> zipfile.ZipFile:
 # -- the model hub ----------------------------------------------------------------------------------------------
 
 
-def hub_problem(repository: str = "", timeout: float = 3.0) -> str:
-    """ "" if the model hub answers within `timeout` seconds, else why not. HF_ENDPOINT and proxies are honoured."""
+def hub_problem(repository: str = "", timeout: float | None = None) -> str:
+    """Why the model hub is out of reach, "" if it answers within `timeout` seconds (HUB_SECONDS if None).
+
+    HF_ENDPOINT and the usual proxy variables are honoured.
+    """
     from huggingface_hub import constants
 
+    timeout = HUB_SECONDS if timeout is None else timeout
     endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
     if not endpoint.startswith(("http://", "https://")):
         return f"HF_ENDPOINT is {endpoint!r}, which is no web address"
+    silent = f"{endpoint} does not answer within {timeout:g} seconds"
     answer: list[str] = []
 
     def ask() -> None:
@@ -136,13 +142,14 @@ def hub_problem(repository: str = "", timeout: float = 3.0) -> str:
             answer.append("" if error.code in (401, 403, 404, 405) else f"{endpoint} answers with status {error.code}")
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
-            answer.append(f"{endpoint} cannot be reached: {getattr(reason, 'strerror', None) or reason}")
+            said = f"{endpoint} cannot be reached: {getattr(reason, 'strerror', None) or reason}"
+            answer.append(silent if isinstance(reason, TimeoutError) else said)
 
     # a thread, because resolving a name has no timeout of its own
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(timeout)
-    return answer[0] if answer else f"{endpoint} does not answer within {timeout:g} seconds"
+    return answer[0] if answer else silent
 
 
 def from_hub(repository: str, folder: Path, target: Path | None, tick: Tick | None) -> dict[str, Any]:
@@ -168,11 +175,11 @@ def download(repository: str, target: str = "") -> dict[str, Any]:
         about = HfApi().model_info(repository, files_metadata=True, timeout=10)
         files = {s.rfilename: s for s in about.siblings or ()}
         chosen = choose_files(repository, list(files))
-        path = Path(
-            snapshot_download(
-                repository, revision=about.sha, allow_patterns=chosen, local_dir=target or None, max_workers=4
-            )
-        )
+        if target:
+            snapshot_download(repository, revision=about.sha, allow_patterns=chosen, local_dir=target, max_workers=4)
+            path = Path(target)
+        else:  # by branch, not by commit: only so does the hub's client note in its cache what "main" is
+            path = Path(snapshot_download(repository, allow_patterns=chosen, max_workers=4))
     except GatedRepoError as error:
         raise ModelError(
             f"{repository} is given out by the model hub after its licence has been accepted on its page; do that, "

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import re
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,10 +53,8 @@ def locate(spec: str | Path) -> tuple[str, Path, str]:
         raise ModelError(f"there is no folder {folder}; a folder with config.json and safetensors is needed")
     if zoo.is_repository(text):
         return _hub_model(text)
-    near = get_close_matches(text.lower(), zoo.ENTRIES, 3, 0.4) or list(zoo.ENTRIES)
-    raise ModelError(
-        f"no model is called {text!r}; did you mean {' or '.join(near)}? A folder (./my-model) or org/name works too"
-    )
+    near = " or ".join(zoo.closest(text))
+    raise ModelError(f"no model is called {text!r}; did you mean {near}? A folder (./my-model) or org/name works too")
 
 
 def folder_of(spec: str | Path) -> Path:
@@ -73,13 +70,16 @@ def _zoo_model(name: str) -> tuple[str, Path, str]:
 
 
 def _hub_model(name: str) -> tuple[str, Path, str]:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    try:
-        folder = Path(snapshot_download(name, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
-        raise ModelError(f"{name} is not on this machine; run boresight models pull {name}") from error
+    try:  # asking for the whole snapshot would refuse one that holds only the files that `pull` takes
+        config = try_to_load_from_cache(name, "config.json")
+    except HFValidationError:
+        config = None
+    if not isinstance(config, str):
+        raise ModelError(f"{name} is not on this machine; run boresight models pull {name}")
+    folder = Path(config).parent
     require_whole(folder, f"{name} is only partly on this machine; run boresight models pull {name}")
     return name, folder, f"commit:{folder.name}"
 

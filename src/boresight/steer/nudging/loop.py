@@ -88,7 +88,8 @@ class _Called:
     def start(self, text: str, limit: int) -> "_Finished":
         done = self._complete(text, limit)
         self.forwards += len(done.tokens)
-        return _Finished(list(done.tokens), list(done.top1_logprobs), done.finish_reason == "stop")
+        opening = done.tokens[0] if done.opening is None else done.opening
+        return _Finished(list(done.tokens), list(done.top1_logprobs), done.finish_reason == "stop", opening)
 
     def look(self, texts: Sequence[str], whole: str) -> "Generator[Ask, Step, None]":
         return
@@ -105,15 +106,12 @@ class _Finished:
     tokens: list[str]
     logprobs: list[float]
     ended: bool
+    opening: str
     finished: bool = True
 
     @property
     def text(self) -> str:
         return "".join(self.tokens)
-
-    @property
-    def opening(self) -> str:
-        return self.tokens[0]
 
     def fill(self, n: int | None = None) -> "Generator[Ask, Step, None]":
         return

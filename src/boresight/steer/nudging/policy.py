@@ -297,6 +297,7 @@ def _completer(model: "LocalModel") -> Callable[[str, int], Completed]:
 
     def complete(prompt: str, limit: int) -> Completed:
         chunk = drive([lambda: once(prompt, limit)], 1)[0]
-        return Completed(chunk.text, chunk.tokens, chunk.logprobs, "stop" if chunk.ended else "length")
+        reason = "stop" if chunk.ended else "length"
+        return Completed(chunk.text, chunk.tokens, chunk.logprobs, reason, chunk.opening)
 
     return complete

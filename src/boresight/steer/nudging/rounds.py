@@ -60,13 +60,12 @@ class Continuation(Protocol):
 
     tokens: list[str]
     logprobs: list[float]
+    opening: str
     ended: bool
     finished: bool
 
     @property
     def text(self) -> str: ...
-    @property
-    def opening(self) -> str: ...
     def fill(self, n: int | None = None) -> "Generator[Ask, Step, None]": ...
     def more(self) -> "Generator[Ask, Step, bool]": ...
 

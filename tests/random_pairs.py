@@ -1,14 +1,17 @@
 """Random tiny pairs of models that write in words, with tokenizers of three different kinds."""
 
+import copy
 import json
 import random
+from functools import cache
 
 import torch
-from conftest import CHAT_TEMPLATE, SENTENCES, build_tiny_gemma3, build_tiny_llama, byte_tokenizer, local_model
 
 from boresight.lm.local import LocalModel
+from tiny_models import CHAT_TEMPLATE, SENTENCES, build_tiny_gemma3, build_tiny_llama, byte_tokenizer, local_model
 
 PROMPT = "Tom has 3 apples and buys 4 more.\n"
+KINDS = ("bytes", "bos", "gemma", "llama2")
 CHAT_PROMPT = "<|im_start|>user\nTom has 3 apples and buys 4 more.<|im_end|>\n<|im_start|>assistant\n"
 
 
@@ -42,7 +45,7 @@ def metaspace_tokenizer(dummy_prefix: bool):
 
 
 def tokenizer_of(kind: str):
-    """bytes, bytes-small, gemma or llama2; all with the test's chat template."""
+    """bytes, bos (bytes behind a <bos>), gemma or llama2; all with the test's chat template."""
     if kind == "bytes":
         tokenizer = byte_tokenizer(("<|endoftext|>", "<|im_start|>", "<|im_end|>"), eos="<|im_end|>")
     elif kind == "bos":
@@ -67,10 +70,21 @@ def writes_words(model, tokenizer, rng: random.Random, ends: float) -> None:
     model.config.tie_word_embeddings = False
 
 
+@cache
+def model_of(kind: str):
+    """(LocalModel over one kind of tokenizer, its twin with transformers' own attention)."""
+    tokenizer = tokenizer_of(kind)
+    model, own = build_tiny_llama(3)
+    model.resize_token_embeddings(max(len(tokenizer), len(own)), mean_resizing=False)
+    model.set_attn_implementation("eager")
+    twin = copy.deepcopy(model.float().eval())
+    return local_model(model, tokenizer, kind), twin
+
+
 def random_pair(seed: int, context: int = 512) -> tuple[LocalModel, LocalModel]:
     """(base, nudger): a random Gemma 3 or llama each, over tokenizers drawn from the three kinds."""
     rng = random.Random(seed)
-    kinds = rng.sample(("bytes", "bos", "gemma", "llama2"), 2) if rng.random() < 0.8 else ["bytes", "bytes"]
+    kinds = rng.sample(KINDS, 2) if rng.random() < 0.8 else ["bytes", "bytes"]
     models = []
     for role, kind in zip(("base", "nudger"), kinds, strict=True):
         build = rng.choice((build_tiny_gemma3, build_tiny_llama))
