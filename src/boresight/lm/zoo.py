@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -264,8 +265,8 @@ def _pull_repository(name: str, source: str, progress: Progress | None) -> Path:
         raise ModelError(f"{name} is a model of the hub; the package index has the zoo's models only")
     if fetch.ASKED_OFFLINE:
         raise ModelError(f"{name} is not fetched, because HF_HUB_OFFLINE is set; unset it to use the model hub")
-    with writing(cache_dir()), workspace("hub-download") as work:
-        return Path(fetch.from_hub(name, work, None, _tick(progress, "fetching"))["path"])
+    with tempfile.TemporaryDirectory() as work:
+        return Path(fetch.from_hub(name, Path(work), None, _tick(progress, "fetching"))["path"])
 
 
 def _install(
