@@ -24,7 +24,7 @@ from boresight.steer.urial import Urial, clean
 from boresight.steer.urial.frame import answer_stopper
 
 ARMS = {"raw": None, "zero-shot": "zero-shot", "1-shot": "urial-1shot", "3-shot": "urial"}
-HARMFUL = {"raw": None, "urial-help": "urial-help", "urial": "urial"}
+REFUSING = {"raw": None, "urial-help": "urial-help", "urial": "urial"}
 RUN_ON = re.compile(r"^\W{0,3}(?:query|question|user|q)\b ?\d*\W", re.IGNORECASE | re.MULTILINE)
 ITEM = re.compile(r"^\s*(?:\d+[.)]|[-*•])\s+\S", re.MULTILINE)
 OPENER = re.compile(
@@ -83,7 +83,7 @@ def share(name: str, hits: Sequence[bool]) -> dict[str, object]:
     return {"value": round(e.value, 3), "ci": [round(e.low, 3), round(e.high, 3)], "n": e.n}
 
 
-def table(model, queries: Sequence[str], harmful: Sequence[str], tokens: int) -> dict[str, object]:
+def table(model, queries: Sequence[str], asked: dict[str, list[str]], tokens: int) -> dict[str, object]:
     """The rates of section 8.7 of the urial sheet with 95 % Wilson intervals."""
     rows: dict[str, object] = {}
     for arm, variant in ARMS.items():
@@ -99,10 +99,11 @@ def table(model, queries: Sequence[str], harmful: Sequence[str], tokens: int) ->
             "list": share("has list structure", [len(ITEM.findall(c.text)) >= 2 for c in done]),
             "opener": share("opens by engaging", [bool(OPENER.match(c.text)) for c in done]),
         }
-    for arm, variant in HARMFUL.items():
-        print(f"  {arm}, harmful requests")
-        done = answers(model, variant, harmful, min(tokens, 64))
-        rows[f"{arm} on harmful"] = {"refused": share("refuses", [classify(c.text).refused for c in done])}
+    for arm, variant in REFUSING.items():
+        print(f"  {arm}, requests to refuse and not to")
+        done = answers(model, variant, [q for group in asked.values() for q in group], min(tokens, 64))
+        refused = iter([classify(c.text).refused for c in done])
+        rows[f"{arm}: refuses"] = {k: share(k, [next(refused) for _ in group]) for k, group in asked.items()}
     return rows
 
 
@@ -123,8 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="also measure what the examples do")
     parser.add_argument("--prompts", type=int, default=20, help="open requests of the table (default 20)")
-    parser.add_argument("--harmful", type=int, default=30, help="harmful requests of the table (default 30)")
-    parser.add_argument("--tokens", type=int, default=96, help="longest answer in the table (default 96)")
+    parser.add_argument("--tokens", type=int, default=128, help="longest answer in the table (default 128)")
     options = parser.parse_args()
 
     model = boresight.load("gemma-3-270m", dtype="float32")
@@ -133,10 +133,13 @@ def main() -> None:
     result |= cache(Urial(model), queries[:10], 24)
     print(f"time to first token: {result['ttft_uncached_s']} s uncached, {result['ttft_cached_s']} s cached")
     if options.table:
-        harmful = [row["prompt"] for row in load_set("refusal") if row["label"] == "harmful"]
-        result["table"] = table(model, queries[: options.prompts], harmful[: options.harmful], options.tokens)
+        # The shipped prompts were chosen on the second half of both sets; the first half was kept for this table.
+        half = queries[:40:2][: options.prompts]
+        rows = load_set("refusal")[:60]
+        asked = {label: [r["prompt"] for r in rows if r["label"] == label] for label in ("harmful", "harmless")}
+        result["table"] = table(model, half, asked, options.tokens)
         aligned = boresight.load("smollm2-135m-instruct", dtype="float32")
-        result["nats_per_token"] = perplexity(model, aligned, queries[: options.prompts], 64)
+        result["nats_per_token"] = perplexity(model, aligned, half, 64)
     print(json.dumps(result))
 
 

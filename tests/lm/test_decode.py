@@ -36,7 +36,7 @@ def counting(seat, n, log=None, name=None):
         total = 0
         try:
             for k in range(n):
-                step = yield Ask(seat, [k + 1], (0,))
+                (step,) = yield [Ask(seat, [k + 1], (0,))]
                 total += step.top_ids[0]
             return total
         finally:
@@ -83,7 +83,7 @@ def test_whatever_raises_closes_every_decoder(where):
         raise KeyboardInterrupt
 
     def broken():
-        yield Ask(seat, [1], (0,))
+        yield [Ask(seat, [1], (0,))]
         fail()
 
     if where == "model":

@@ -93,7 +93,7 @@ def test_a_stream_that_is_left_frees_its_caches(pair, monkeypatch):
     monkeypatch.setattr(nudging, "_pools", lambda prompts: pools.extend(keep(prompts)) or pools)
     stream = nudging.stream(PROMPT, CHAT_PROMPT)
     first = next(stream)
-    assert [len(pool.lengths) for pool in pools] == [1, 1]
+    assert all(pool.lengths for pool in pools)
     stream.close()
     assert first.text
     assert [len(pool.lengths) for pool in pools] == [0, 0]

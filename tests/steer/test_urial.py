@@ -204,6 +204,10 @@ def test_the_oldest_turns_are_dropped_never_the_prefix(tiny_gemma3, caplog):
     assert done.text == policy.generate([_chat(turns[dropped:])])[0].text
     longer = tiny_gemma3.encode(SMALL.render(turns[dropped - 2 :]))
     assert len(longer) + 8 > tiny_gemma3.context
+    system = {"role": "system", "content": "Be brief."}
+    kept = policy.generate([[system, *_chat(turns)]])[0]
+    assert kept.text == policy.generate([[system, *_chat(turns[kept.trace.detail["dropped_turns"] :])]])[0].text
+    assert kept.prompt_tokens != done.prompt_tokens
 
 
 def test_a_query_that_does_not_fit_is_an_error(tiny_gemma3):

@@ -1,7 +1,7 @@
 """Decoding written one row at a time and run many rows at a time.
 
-A decoder is a generator: it yields an `Ask` (extend this session by these tokens) and is sent back a `Step` (what the
-model says next). `drive` runs many decoders at once: it collects their asks, gives each model one packed pass with
+A decoder is a generator: it yields asks (extend this session by these tokens) and is sent as many steps (what the model
+says next). `drive` runs many decoders at once: it collects their asks, gives each model one packed pass with
 everything that waits for it, and lets a waiting decoder in as soon as one ends. So plain decoding, URIAL and Nudging
 are each written as for a single prompt, and rows that are in different states (drafting, verifying, writing) advance in
 separate sub-batches without knowing of each other.
@@ -11,7 +11,8 @@ import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from boresight.lm.base import Completion, Sampling, Span, Trace
 
@@ -45,7 +46,33 @@ class Step:
     logits: "torch.Tensor"
 
 
-Decoder = Generator[Ask, Step, T]
+Decoder = Generator[list[Ask], list[Step], T]
+"""Yields asks, all of one pool (mostly one), is sent a step for each, and returns its result."""
+
+
+class Companion(Generic[T]):
+    """A decoder whose asks go along with passes that are made for another one.
+
+    asks: what it waits for, empty when it has returned; result: what it returned.
+    """
+
+    def __init__(self, decoder: Decoder[T]) -> None:
+        self._decoder = decoder
+        self.asks: list[Ask] = []
+        self.result: T | None = None
+        self.take(None)
+
+    def take(self, steps: list[Step] | None) -> None:
+        """Go on with the steps that were asked for."""
+        try:
+            self.asks = next(self._decoder) if steps is None else self._decoder.send(steps)
+        except StopIteration as end:
+            self.asks, self.result = [], end.value
+
+    def close(self) -> None:
+        """Stop it and let it free what it holds."""
+        self._decoder.close()
+        self.asks = []
 
 
 def drive(
@@ -62,11 +89,11 @@ def drive(
     """
     waiting = deque(enumerate(decoders))
     results: dict[int, T] = {}
-    running: dict[int, tuple[Decoder[T], Ask]] = {}
+    running: dict[int, tuple[Decoder[T], list[Ask]]] = {}
 
-    def resume(i: int, decoder: Decoder[T], step: Step | None) -> None:
+    def resume(i: int, decoder: Decoder[T], steps: list[Step] | None) -> None:
         try:
-            running[i] = (decoder, next(decoder) if step is None else decoder.send(step))
+            running[i] = (decoder, next(decoder) if steps is None else decoder.send(steps))
         except StopIteration as end:
             running.pop(i, None)
             results[i] = end.value
@@ -81,12 +108,14 @@ def drive(
             if not running:
                 continue
             groups: dict[int, list[int]] = {}
-            for i, (_, ask) in running.items():
-                groups.setdefault(id(ask.session.pool), []).append(i)
+            for i, (_, asks) in running.items():
+                groups.setdefault(id(asks[0].session.pool), []).append(i)
             rows = max(groups.values(), key=len)
-            steps = running[rows[0]][1].session.model.extend([running[i][1] for i in rows])
-            for i, step in zip(rows, steps, strict=True):
-                resume(i, running[i][0], step)
+            asks = [ask for i in rows for ask in running[i][1]]
+            steps = iter(asks[0].session.model.extend(asks))
+            for i in rows:
+                decoder, asked = running[i]
+                resume(i, decoder, list(islice(steps, len(asked))))
             if on_step:
                 on_step(len(rows))
     finally:
@@ -188,7 +217,7 @@ def write(
             if tokens >= room:
                 reason = "context"
                 break
-            step = yield Ask(session, ids, (len(ids) - 1,))
+            (step,) = yield [Ask(session, ids, (len(ids) - 1,))]
             logprobs.append(step.top_logprobs[0])
             token = pick(step, 0)
             tokens += 1

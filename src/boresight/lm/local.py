@@ -351,9 +351,14 @@ def load_local(
         if kind is None:
             raise ModelError(f"dtype {dtype!r} is not known; auto, float32, bfloat16 or float16 is needed")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            path, dtype=kind, local_files_only=True, use_safetensors=True, attn_implementation="eager"
+            path,
+            dtype=kind,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            attn_implementation="eager",
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

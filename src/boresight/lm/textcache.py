@@ -6,17 +6,19 @@ forwarded (nudging sheet, section 3).
 """
 
 from collections import OrderedDict
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from boresight.lm.base import ContextFull, Sampling
-from boresight.lm.decode import REPLACEMENT, Ask, Step, TextStream, picker
+from boresight.lm.decode import REPLACEMENT, Ask, Companion, Decoder, TextStream, picker
 from boresight.lm.session import Session, SharedPool, common_prefix
 
 if TYPE_CHECKING:
     from boresight.lm.local import LocalModel
 
 REMEMBERED = 64
+ECHO = 3  # tokens that must have come before in this order for what followed them to be guessed
+GUESS = 8  # tokens guessed at most
 
 
 class TextCache:
@@ -24,15 +26,26 @@ class TextCache:
 
     `known` maps a length n to (next token id, top-1 log-probability) after ids[:n]. The next token is the top-1 one,
     or is drawn with `sampling` (seeded by `row`) when that has a temperature; the log-probability is never tempered.
+    passes: forward passes that this row took part in, its companions' included.
     """
 
-    def __init__(self, model: "LocalModel", pool: SharedPool, sampling: Sampling | None = None, row: int = 0) -> None:
+    def __init__(
+        self,
+        model: "LocalModel",
+        pool: SharedPool,
+        sampling: Sampling | None = None,
+        row: int = 0,
+        *,
+        session: Session | None = None,
+    ) -> None:
         self._pick = picker(sampling, row, ()) if sampling and sampling.temperature else None
         self.model = model
-        self.session = Session(model, pool)
-        self._before = [0, 0]  # passes and recomputed positions of earlier sessions
+        self.session = session or Session(model, pool)
         self.known: dict[int, tuple[int, float]] = {}
+        self.passes = 0
+        self._recomputed = 0
         self._texts: OrderedDict[str, list[int]] = OrderedDict()
+        self._companions: list[Companion[None]] = []
 
     def ids(self, text: str) -> list[int]:
         """Fresh tokenization of a whole text; the last few are remembered."""
@@ -44,14 +57,9 @@ class TextCache:
         return found
 
     @property
-    def passes(self) -> int:
-        """Forward passes that this row took part in."""
-        return self._before[0] + self.session.passes
-
-    @property
     def recomputed(self) -> int:
         """Token positions that this row forwarded again after a crop."""
-        return self._before[1] + self.session.recomputed
+        return self._recomputed + self.session.recomputed
 
     def crop(self, n: int) -> int:
         """Forget everything after the first n tokens; returns how many are left.
@@ -66,17 +74,24 @@ class TextCache:
         if n >= self.session.pool.offset:
             self.session.rewind(surplus)
         else:
-            self._before = [self.passes, self.recomputed]
+            self._recomputed = self.recomputed
             self.session.close()
             self.session = Session(self.model, SharedPool())
         return len(self.session)
 
-    def predict(self, ids: Sequence[int]) -> Generator[Ask, Step, tuple[int, float]]:
-        """Top-1 id and its log-probability (nats) after `ids`; forwards only what is not cached."""
-        yield from self.look(ids, (len(ids),))
-        return self.known[len(ids)]
+    def predict(self, ids: Sequence[int]) -> Decoder[tuple[int, float]]:
+        """Top-1 id and its log-probability (nats) after `ids`; forwards only what is not cached.
 
-    def look(self, ids: Sequence[int], lengths: Sequence[int]) -> Generator[Ask, Step, None]:
+        Where the last tokens echo earlier ones, what followed those is forwarded along as a guess of what comes next:
+        a model that repeats itself is then several tokens ahead for the price of a pass, and nothing else changes.
+        """
+        n = len(ids)
+        if n not in self.known or common_prefix(self.session.ids, ids) < n:
+            guess = [] if self._pick else echo(ids, min(GUESS, self.model.context - 1 - n))
+            yield from self.look([*ids, *guess], range(n, n + len(guess) + 1))
+        return self.known[n]
+
+    def look(self, ids: Sequence[int], lengths: Sequence[int]) -> Decoder[None]:
         """Make `known` hold what follows ids[:n] for every n in `lengths` (ascending, >= 1), in one pass at most."""
         cached = common_prefix(self.session.ids, ids)
         missing = [n for n in lengths if n > cached or n not in self.known]
@@ -88,14 +103,49 @@ class TextCache:
         # it is asked again.
         start = self.crop(min(cached, missing[0] - 1))
         missing = [n for n in lengths if n > start]
-        end = missing[-1]
-        step = yield Ask(self.session, ids[start:end], [n - 1 - start for n in missing])
+        ask = Ask(self.session, ids[start : missing[-1]], [n - 1 - start for n in missing])
+        (step,) = yield from self._pass([ask])
         for k, n in enumerate(missing):
             token = self._pick(step, k) if self._pick else step.top_ids[k]
             self.known[n] = (token, step.top_logprobs[k])
 
+    # -- companions ---------------------------------------------------------------------------------------------
+
+    def fork(self) -> "TextCache":
+        """A second row with the same tokens; what it draws comes from the same generator."""
+        twin = TextCache(self.model, self.session.pool, session=self.session.fork())
+        twin._pick, twin.known = self._pick, dict(self.known)
+        return twin
+
+    def take_along(self, decoder: Decoder[None]) -> Companion[None]:
+        """Let a decoder of this model go along with this row's passes."""
+        companion = Companion(decoder)
+        self._companions.append(companion)
+        return companion
+
+    def wait_for(self, companion: Companion[None]) -> Decoder[None]:
+        """Make passes for the companions alone until this one has returned."""
+        while companion.asks:
+            yield from self._pass([], companion.asks[0].session.pool)
+
+    def _pass(self, own: list[Ask], pool: SharedPool | None = None) -> Decoder[list]:
+        pool = pool or own[0].session.pool
+        along = [c for c in self._companions if c.asks and c.asks[0].session.pool is pool]
+        steps = yield [*own, *(ask for c in along for ask in c.asks)]
+        self.passes += 1
+        at = len(own)
+        for companion in along:
+            n = len(companion.asks)
+            companion.take(steps[at : at + n])
+            at += n
+        self._companions = [c for c in self._companions if c.asks]
+        return steps[: len(own)]
+
     def close(self) -> None:
-        """Free the session."""
+        """Free the session and those of companions that are still on their way."""
+        for companion in self._companions:
+            companion.close()
+        self._companions = []
         self.session.close()
 
 
@@ -104,8 +154,8 @@ class Chunk:
 
     tokens: their texts (an end-of-sequence token as ""); opening: the first one, the replacement character if it is
     only a part of a character; logprobs: their top-1 log-probabilities; ended: the last one is an end-of-sequence
-    token; finished: there will be no more. Where the context ends, so does the chunk; with no
-    room for its first token it raises ContextFull.
+    token; finished: there will be no more. Where the context ends, so does the chunk; with no room for its first token
+    it raises ContextFull.
     """
 
     def __init__(self, cache: TextCache, text: str, limit: int) -> None:
@@ -118,7 +168,7 @@ class Chunk:
         self._limit = limit
         self._stream = TextStream(cache.model.decode, self._ids)
 
-    def more(self) -> Generator[Ask, Step, bool]:
+    def more(self) -> Decoder[bool]:
         """Generate one more token; False if the chunk is finished."""
         if self.finished:
             return False
@@ -137,12 +187,39 @@ class Chunk:
         self.finished = self.ended or len(self.tokens) >= self._limit
         return True
 
-    def fill(self, n: int | None = None) -> Generator[Ask, Step, None]:
+    def fill(self, n: int | None = None) -> Decoder[None]:
         """Generate until there are n tokens (None: until it is finished)."""
         while (n is None or len(self.tokens) < n) and (yield from self.more()):
             pass
+
+    def leave(self) -> "Companion[None]":
+        """Go on to the end in a row of its own, along with the passes of the row that it began in."""
+        row = self._cache
+        self._cache = row.fork()
+        return row.take_along(self._to_the_end())
+
+    def _to_the_end(self) -> Decoder[None]:
+        try:
+            yield from self.fill()
+        finally:
+            self._cache.close()
 
     @property
     def text(self) -> str:
         """The text so far."""
         return "".join(self.tokens)
+
+
+def echo(ids: Sequence[int], limit: int) -> list[int]:
+    """What followed the last place where the final ECHO tokens stood before, as many tokens as agree there."""
+    n = len(ids)
+    if n <= ECHO or limit < 1:
+        return []
+    tail = list(ids[-ECHO:])
+    for end in range(n - 1, ECHO - 1, -1):
+        if ids[end - 1] == tail[-1] and list(ids[end - ECHO : end]) == tail:
+            same = ECHO
+            while same < min(limit, end) and ids[end - 1 - same] == ids[n - 1 - same]:
+                same += 1
+            return list(ids[end : end + min(same, limit)])
+    return []

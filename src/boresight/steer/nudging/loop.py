@@ -1,15 +1,15 @@
 """Nudging over two text-completion functions: the reference mode, for tests, endpoints, and as the yardstick."""
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from boresight.steer.nudging.rounds import Pair, Progress, Settings, rounds
 from boresight.steer.nudging.text import Completed, NudgeResult, cut_repetitions
 
 if TYPE_CHECKING:
-    from boresight.lm.decode import Ask, Step
+    from boresight.lm.decode import Decoder
 
 
 def nudge_loop(
@@ -91,12 +91,16 @@ class _Called:
         opening = done.tokens[0] if done.opening is None else done.opening
         return _Finished(list(done.tokens), list(done.top1_logprobs), done.finish_reason == "stop", opening)
 
-    def look(self, texts: Sequence[str], whole: str) -> "Generator[Ask, Step, None]":
+    def look(self, texts: Sequence[str], whole: str) -> "Decoder[None]":
         return
         yield
 
     def settle(self, text: str) -> None:
         pass
+
+    def wait_for(self, left: Any) -> "Decoder[None]":
+        return
+        yield
 
 
 @dataclass
@@ -113,10 +117,13 @@ class _Finished:
     def text(self) -> str:
         return "".join(self.tokens)
 
-    def fill(self, n: int | None = None) -> "Generator[Ask, Step, None]":
+    def fill(self, n: int | None = None) -> "Decoder[None]":
         return
         yield
 
-    def more(self) -> "Generator[Ask, Step, bool]":
+    def more(self) -> "Decoder[bool]":
         return False
         yield
+
+    def leave(self) -> None:
+        pass

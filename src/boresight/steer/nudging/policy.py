@@ -1,7 +1,7 @@
 """`Nudging`, the language model: rounds over two local models, cached, verified in batches, many prompts at once."""
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from boresight.steer.nudging.rounds import Continuation, Pair, Progress, Setting
 from boresight.steer.nudging.text import Completed, NudgeResult, Segment
 
 if TYPE_CHECKING:
-    from boresight.lm.decode import Ask, Step
+    from boresight.lm.decode import Companion, Decoder
     from boresight.lm.local import LocalModel
     from boresight.lm.session import SharedPool
     from boresight.lm.textcache import Chunk, TextCache
@@ -124,20 +124,23 @@ class Nudging:
         return drive(makers, self.base.width, on_done, on_step)
 
     def stream(self, base_prompt: str, nudger_prompt: str) -> Iterator[Segment]:
-        """Yield the segments of one answer as they are accepted (before the final repetition cut)."""
+        """Yield the segments of one answer as they are settled (before the final repetition cut).
+
+        With exact_stop a segment is settled when the drafts up to it are known not to end, a few rounds later.
+        """
         pair, so_far, told = (base_prompt, nudger_prompt), Progress(), 0
         pools = self._pools([pair])
         if self.mode == "reference":
             yield from self.run(*pair).segments
             return
         decoder = self._answer(pair, self.settings, *pools, so_far)
-        step = None
+        steps = None
         try:
             while True:
-                ask = next(decoder) if step is None else decoder.send(step)
-                yield from so_far.segments[told:]
-                told = len(so_far.segments)
-                step = ask.session.model.extend([ask])[0]
+                asks = next(decoder) if steps is None else decoder.send(steps)
+                yield from so_far.segments[told : so_far.settled]
+                told = so_far.settled
+                steps = asks[0].session.model.extend(asks)
         except StopIteration:
             yield from so_far.segments[told:]
         finally:
@@ -200,22 +203,23 @@ class Nudging:
         so_far: Progress,
         sampling: Sampling | None = None,
         row: int = 0,
-    ) -> "Generator[Ask, Step, NudgeResult]":
+    ) -> "Decoder[NudgeResult]":
         from boresight.lm.textcache import TextCache
 
         began = time.perf_counter()
         base = TextCache(self.base, base_pool, sampling, 2 * row)
         nudger = TextCache(self.nudger, nudger_pool, sampling, 2 * row + 1)
-        writers = _Cached(base, self.mode == "speculative"), _Cached(nudger)
+        ahead = self.mode == "speculative"
+        pair = Pair(_Cached(base, ahead), _Cached(nudger), *prompts, self.base.count_tokens, whole_drafts=ahead)
         try:
-            yield from rounds(Pair(*writers, *prompts, self.base.count_tokens), how, so_far)
+            yield from rounds(pair, how, so_far)
         finally:
             base.close()
             nudger.close()
         passes = {"base": base.passes, "nudger": nudger.passes}
         return result(so_far, how, self.base.count_tokens, passes, base.recomputed + nudger.recomputed, began)
 
-    def _reference(self, prompts: Prompts, how: Settings) -> "Generator[Ask, Step, NudgeResult]":
+    def _reference(self, prompts: Prompts, how: Settings) -> "Decoder[NudgeResult]":
         settings = {k: v for k, v in asdict(how).items() if k not in ("exact_stop", "stop")}
         count = self.base.count_tokens
         return nudge_loop(_completer(self.base), _completer(self.nudger), *prompts, count_tokens=count, **settings)
@@ -264,7 +268,7 @@ class _Cached:
 
         return Chunk(self.cache, text, limit)
 
-    def look(self, texts: Sequence[str], whole: str) -> "Generator[Ask, Step, None]":
+    def look(self, texts: Sequence[str], whole: str) -> "Decoder[None]":
         """Boundaries whose tokens begin those of the longest text share a pass; `start` asks for the others."""
         if not texts:
             return
@@ -276,6 +280,9 @@ class _Cached:
             lengths = list(range(lengths[0], len(ids) + 1))
         yield from self.cache.look(ids, lengths)
 
+    def wait_for(self, left: "Companion[None]") -> "Decoder[None]":
+        return self.cache.wait_for(left)
+
     def settle(self, text: str) -> None:
         if not self._speculative:
             self.cache.crop(len(self.cache.ids(text)))
@@ -286,7 +293,7 @@ def _completer(model: "LocalModel") -> Callable[[str, int], Completed]:
     from boresight.lm.decode import drive
     from boresight.lm.textcache import Chunk, TextCache
 
-    def once(prompt: str, limit: int) -> "Generator[Ask, Step, Chunk]":
+    def once(prompt: str, limit: int) -> "Decoder[Chunk]":
         cache = TextCache(model, model.pool())
         try:
             chunk = Chunk(cache, prompt, limit)

@@ -1,25 +1,31 @@
 """The rounds of nudging: section 2 of the sheet, for one answer, over two writers.
 
 `rounds` is a decoder (`boresight.lm.decode`): it yields what it asks of the models, so that many answers share passes.
-Over writers that answer at once it never yields. It asks for no more than a decision needs: a draft is tested block by
-block and a base chunk grows token by token, which changes nothing in the result.
+Over writers that answer at once it never yields. It asks for no more than a decision needs, and later rather than now,
+which changes nothing in the result:
+
+- A draft grows token by token, and each word is tested as soon as it is complete: mostly the first one hands over.
+- The stop rule needs the whole draft. Its rest is written along with later passes of the nudger; if it turns out to
+  end, the answer goes back to where that draft began and ends there.
+- A base chunk grows token by token, until the base is unsure.
 """
 
 import logging
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from boresight.lm.base import ContextFull
 from boresight.steer.nudging.text import Segment, need_nudging, repeats_earlier, word_boundaries
 
 if TYPE_CHECKING:
-    from boresight.lm.decode import Ask, Step
+    from boresight.lm.decode import Decoder
 
 WORD_MODES = ("space", "unicode")
 VERIFY_WORDS = 4  # word tests per base pass: takeover mostly comes early, and a pass costs by its tokens
-DRAFT_BLOCK = 4  # tokens drafted at a time when exact_stop is off
+OPEN_DRAFTS = 3  # rounds that may wait for the rest of their draft
 SAME_NUDGES = 3  # a nudge that follows itself this often ends the answer
 log = logging.getLogger(__name__)
 
@@ -55,7 +61,7 @@ class Settings:
 class Continuation(Protocol):
     """A greedy continuation that may still be growing (`boresight.lm.textcache.Chunk`, or a finished one).
 
-    opening: text of its first token as the word test sees it.
+    opening: text of its first token as the word test sees it. leave: let it grow to its end along with later passes.
     """
 
     tokens: list[str]
@@ -66,22 +72,35 @@ class Continuation(Protocol):
 
     @property
     def text(self) -> str: ...
-    def fill(self, n: int | None = None) -> "Generator[Ask, Step, None]": ...
-    def more(self) -> "Generator[Ask, Step, bool]": ...
+    def fill(self, n: int | None = None) -> "Decoder[None]": ...
+    def more(self) -> "Decoder[bool]": ...
+    def leave(self) -> Any: ...
 
 
 class Writer(Protocol):
     """A model as the rounds see it: it continues texts.
 
     look: the texts in `texts`, beginnings of `whole`, will be continued by a token each. settle: the text that was
-    decided on. forwards: passes so far. Raises ContextFull when its context has no room for a token.
+    decided on. wait_for: go on until what `leave` returned is at its end. forwards: passes so far. Raises ContextFull
+    when its context has no room for a token.
     """
 
     @property
     def forwards(self) -> int: ...
     def start(self, text: str, limit: int) -> Continuation: ...
-    def look(self, texts: Sequence[str], whole: str) -> "Generator[Ask, Step, None]": ...
+    def look(self, texts: Sequence[str], whole: str) -> "Decoder[None]": ...
     def settle(self, text: str) -> None: ...
+    def wait_for(self, left: Any) -> "Decoder[None]": ...
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where an answer stood: how many segments, characters and base probabilities it had, and `here`."""
+
+    segments: int
+    characters: int
+    probs: int
+    here: float | None
 
 
 @dataclass
@@ -89,7 +108,8 @@ class Progress:
     """An answer under way.
 
     here: base top-1 probability at the end of the text, None where it was not asked. base_probs: those that decisions
-    were taken on. nudge, repeats: the last nudge and how often it has followed itself.
+    were taken on. nudge, repeats: the last nudge and how often it has followed itself. settled: segments that no end of
+    a draft can take back any more.
     """
 
     segments: list[Segment] = field(default_factory=list)
@@ -100,6 +120,18 @@ class Progress:
     base_probs: list[float] = field(default_factory=list)
     nudge: str = ""
     repeats: int = 0
+    settled: int = 0
+
+    def mark(self) -> Mark:
+        """Where the answer stands."""
+        return Mark(len(self.segments), len(self.text), len(self.base_probs), self.here)
+
+    def end_with(self, draft: str, mark: Mark, rounds: int) -> None:
+        """Step 2: go back to where the draft of round `rounds` began and end the answer with all of it."""
+        del self.segments[mark.segments :], self.base_probs[mark.probs :]
+        self.text, self.rounds = self.text[: mark.characters], rounds
+        self.add("nudge", draft, mark.here, None)
+        self.stop_reason = "nudging_model_stop"
 
     def add(self, source: str, text: str, prob: float | None, after: float | None) -> None:
         """Append a stretch (nothing if it is empty) and remember the probability known after it."""
@@ -135,38 +167,70 @@ class Progress:
 
 @dataclass(frozen=True)
 class Pair:
-    """The two models with their prompts, and the length of a text in the units of max_new_tokens."""
+    """The two models with their prompts, and the length of a text in the units of max_new_tokens.
+
+    whole_drafts: the base wants the whole draft before the first test.
+    """
 
     base: Writer
     nudger: Writer
     base_prompt: str
     nudger_prompt: str
     count_tokens: Callable[[str], int]
+    whole_drafts: bool = False
 
 
-def rounds(pair: Pair, how: Settings, so_far: Progress) -> "Generator[Ask, Step, None]":
+@dataclass(frozen=True)
+class _Open:
+    """A draft whose rest is still to come: the round it belongs to, and where the answer stood before it."""
+
+    draft: Continuation
+    left: Any
+    rounds: int
+    mark: Mark
+
+
+def rounds(pair: Pair, how: Settings, so_far: Progress) -> "Decoder[None]":
     """Write one answer; `so_far` is filled as it goes, its stop_reason at the end."""
+    open_drafts: deque[_Open] = deque()
     while not so_far.stop_reason:
-        if so_far.rounds >= how.max_rounds:
-            so_far.stop_reason = "round"
-        elif pair.count_tokens(so_far.text) >= how.max_new_tokens:
-            so_far.stop_reason = "length"
-        else:
-            so_far.rounds += 1
-            try:
-                so_far.stop_reason = yield from _round(pair, how, so_far)
-            except ContextFull:
-                so_far.stop_reason = "context"
-            if so_far.cut_before(how.stop):
-                so_far.stop_reason = "stop_string"
+        so_far.rounds += 1
+        try:
+            reason = yield from _round(pair, how, so_far, open_drafts)
+        except ContextFull:
+            reason = "context"
+        if any(s in so_far.text for s in how.stop):
+            reason = "stop_string"
+        elif not reason and so_far.rounds >= how.max_rounds:
+            reason = "round"
+        elif not reason and pair.count_tokens(so_far.text) >= how.max_new_tokens:
+            reason = "length"
+        yield from _settle(pair, so_far, open_drafts, 0 if reason else OPEN_DRAFTS)
+        so_far.stop_reason = so_far.stop_reason or reason
+    if so_far.cut_before(how.stop):
+        so_far.stop_reason = "stop_string"
 
 
-def _round(pair: Pair, how: Settings, so_far: Progress) -> "Generator[Ask, Step, str]":
+def _settle(pair: Pair, so_far: Progress, open_drafts: deque[_Open], most: int) -> "Decoder[None]":
+    """The stop rule for drafts whose rest has come, oldest first; at most `most` may stay open."""
+    while open_drafts and (open_drafts[0].draft.finished or len(open_drafts) > most):
+        oldest = open_drafts.popleft()
+        yield from pair.nudger.wait_for(oldest.left)
+        if oldest.draft.ended:
+            so_far.end_with(oldest.draft.text, oldest.mark, oldest.rounds)
+            open_drafts.clear()
+    so_far.settled = open_drafts[0].mark.segments if open_drafts else len(so_far.segments)
+
+
+def _round(pair: Pair, how: Settings, so_far: Progress, open_drafts: deque[_Open]) -> "Decoder[str]":
     """Steps 1 to 6; returns the reason to stop, "" to go on."""
+    mark = so_far.mark()
     draft = yield from _draft(pair, how, so_far)
     if draft.stop:
-        so_far.add("nudge", draft.nudge, so_far.here, None)
-        return "nudging_model_stop"
+        so_far.end_with(draft.nudge, mark, so_far.rounds)
+        return so_far.stop_reason
+    if draft.rest:
+        open_drafts.append(_Open(draft.rest, draft.rest.leave(), so_far.rounds, mark))
     if so_far.repeated(draft.nudge):
         return "repeated_nudging_words"
     so_far.add("nudge", draft.nudge, so_far.here, draft.after)
@@ -188,45 +252,67 @@ def _log(pair: Pair, so_far: Progress, source: str, text: str, after: float | No
 
 @dataclass
 class _Draft:
-    """The nudge of one round; takeover: the base's continuation after it; after: its first probability, if asked."""
+    """The nudge of one round.
+
+    takeover: the base's continuation after it; after: its first probability, if asked; stop: the draft ended, and the
+    nudge is all of it; rest: the draft, if it must still be written to its end.
+    """
 
     nudge: str
     takeover: Continuation | None = None
     after: float | None = None
     stop: bool = False
+    rest: Continuation | None = None
 
 
-def _draft(pair: Pair, how: Settings, so_far: Progress) -> "Generator[Ask, Step, _Draft]":
+def _draft(pair: Pair, how: Settings, so_far: Progress) -> "Decoder[_Draft]":
     """Steps 1 to 3: draft, stop rule, words."""
     base, written = pair.base, pair.base_prompt + so_far.text
     draft = pair.nudger.start(pair.nudger_prompt + so_far.text, how.draft_tokens)
-    yield from draft.fill(None if how.exact_stop else DRAFT_BLOCK)
-    tested, nudge, after = 0, "", None
+    if pair.whole_drafts:
+        yield from draft.fill()
+    at, nudge, after, takeover = 0, "", None, None
     while True:
-        if how.exact_stop and draft.ended:
+        if draft.ended and how.exact_stop:
             return _Draft(draft.text, stop=True)
         tests = word_boundaries(draft.text, how.word_mode)
-        ready = len(tests) if draft.finished else len(tests) - 1  # the last word may still grow
-        while tested < ready:
-            block = tests[tested : min(tested + VERIFY_WORDS, ready)]
-            yield from base.look([written + before for before, word in block if word != " "], written + draft.text)
-            for nudge, word in block:
-                tested += 1
-                if word == " ":
-                    after = None
-                    continue
-                takeover = base.start(written + nudge, how.base_chunk)
+        growing = at == len(tests) - 1 and not draft.finished
+        if at == len(tests) or (growing and tests[at][1] == " "):
+            if not (yield from draft.more()):
+                return _Draft(draft.text if draft.ended or not tests else nudge, None, after, stop=draft.ended)
+            continue
+        nudge, word = tests[at]
+        if word == " ":
+            at, after = at + 1, None
+            continue
+        if takeover is None:
+            ahead = [written + before for before, word in tests[at : at + VERIFY_WORDS] if word != " "]
+            takeover = base.start(written + nudge, how.base_chunk)
+            try:
+                yield from base.look(ahead, written + draft.text)
                 yield from takeover.fill(1)
-                after = so_far.asked(takeover.logprobs[0])
-                if word.startswith(takeover.opening) or not need_nudging(takeover.logprobs[0], how.gamma):
-                    base.settle(written + nudge)
-                    return _Draft(nudge, takeover, after)
-        if draft.finished:
-            return _Draft(draft.text if draft.ended or not tests else nudge, None, after, stop=draft.ended)
-        yield from draft.fill(len(draft.tokens) + DRAFT_BLOCK)
+            except ContextFull:
+                yield from _unless_it_ends(draft, how)
+                continue
+            after = so_far.asked(takeover.logprobs[0])
+        if word.startswith(takeover.opening) or not need_nudging(takeover.logprobs[0], how.gamma):
+            base.settle(written + nudge)
+            return _Draft(nudge, takeover, after, rest=None if draft.finished or not how.exact_stop else draft)
+        if growing and takeover.opening.startswith(word):
+            yield from draft.more()  # they may still agree
+        else:
+            at, takeover = at + 1, None
 
 
-def _base_run(pair: Pair, how: Settings, takeover: Continuation, so_far: Progress) -> "Generator[Ask, Step, str]":
+def _unless_it_ends(draft: Continuation, how: Settings) -> "Decoder[None]":
+    """The base has no room, which ends the answer, unless the draft ends: the stop rule comes before the words."""
+    if how.exact_stop:
+        yield from draft.fill()
+    if not (how.exact_stop and draft.ended):
+        raise ContextFull
+
+
+def _base_run(pair: Pair, how: Settings, takeover: Continuation, so_far: Progress) -> "Decoder[str]":
     """Step 6: the base writes until it is unsure, ends, repeats itself or uses up the budget. Returns what it wrote.
 
     A chunk is generated only as far as it is needed: (c) can hold only if the sure part of it stands in the run.
@@ -259,7 +345,7 @@ def _base_run(pair: Pair, how: Settings, takeover: Continuation, so_far: Progres
     return run
 
 
-def _nothing_new(chunk: Continuation, start: int, piece: str, run: str, written: str) -> "Generator[Ask, Step, bool]":
+def _nothing_new(chunk: Continuation, start: int, piece: str, run: str, written: str) -> "Decoder[bool]":
     """Tests (c) and (d), and nothing to keep. (c) asks for the rest of the chunk as long as it stands in the run."""
     if not piece:
         return True

@@ -16,8 +16,8 @@ class Completed:
     """What a text-completion function returns.
 
     tokens: texts whose concatenation is `text`, an end-of-sequence token as ""; top1_logprobs: natural logarithms, one
-    per token; finish_reason: "stop" if the last token is an end-of-sequence token, else "length". opening: what the word
-    test compares with, where that is not the first token's text: the replacement character for a part of a character.
+    per token; finish_reason: "stop" if the last token is an end-of-sequence token, else "length". opening: what the
+    word test compares with, where it is not the first token's text (a replacement character for a part of one).
     """
 
     text: str

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from boresight.steer.urial.frame import (
 from boresight.steer.urial.prompt import UrialPrompt, most_similar
 
 if TYPE_CHECKING:
-    from boresight.lm.decode import Ask, Step
+    from boresight.lm.decode import Decoder
     from boresight.lm.kv import Prefix
     from boresight.lm.local import LocalModel
     from boresight.lm.session import SharedPool
@@ -68,7 +68,7 @@ class Urial:
     cleaning of the published code, which go on past the frame's end and delete code fences.
 
     A context that leaves less than 64 tokens after the prefix gets the prompt's first example only, or none, with a
-    warning. A system message of a chat stands before its first query, since the prefix is constant.
+    warning. A system message of a chat stands before its first query that is kept, since the prefix is constant.
     Raises ValueError for settings out of range, DataError for a prompt that does not exist, ModelError for a model
     without decode sessions or with too short a context.
     """
@@ -142,7 +142,7 @@ class Urial:
         sampling: Sampling | Sequence[Sampling] | None = None,
     ) -> list[Reply]:
         """Answer many conversations at once; every reply is what `reply` gives for its conversation alone."""
-        done = self._run([checked_turns(turns) for turns in conversations], sampling)
+        done = self._run([("", checked_turns(turns)) for turns in conversations], sampling)
         return [
             Reply(c.text, c.trace.stop_reason, c.trace.detail["n_prefix_cached"], c.trace.detail["tokens_forwarded"])
             for c in done
@@ -161,7 +161,7 @@ class Urial:
         Two things stay: the frame's stop strings, to which those of `sampling` are added, and the policy's repetition
         penalty where `sampling` has none (1.0); Urial(..., repetition_penalty=1.0) switches it off.
         """
-        return self._run([_turns(chat) for chat in chats], sampling, on_done, on_step)
+        return self._run([_conversation(chat) for chat in chats], sampling, on_done, on_step)
 
     def describe(self) -> dict[str, Any]:
         """Base, policy with its settings and the hash of its prompt, and the revision."""
@@ -178,11 +178,12 @@ class Urial:
 
     def _run(
         self,
-        conversations: Sequence[list[str]],
+        conversations: Sequence[tuple[str, list[str]]],
         sampling: Sampling | Sequence[Sampling] | None,
         on_done: OnDone | None = None,
         on_step: OnStep | None = None,
     ) -> list[Completion]:
+        """Answer conversations, each a system message ("": none) and its turns."""
         from boresight.lm.decode import drive
         from boresight.lm.session import SharedPool
 
@@ -190,7 +191,7 @@ class Urial:
             how = [self.sampling] * len(conversations)
         else:
             how = [self._settings(s) for s in per_row(sampling, len(conversations))]
-        prompts = self._prompts([turns[-1] for turns in conversations])
+        prompts = self._prompts([turns[-1] for _, turns in conversations])
         rows = [self._row(*args) for args in zip(conversations, prompts, how, strict=True)]
         first = self._prefix is None and any(row.n_cached for row in rows)
         pools = {n: SharedPool(self._cached(n) if n else None) for n in {row.n_cached for row in rows}}
@@ -220,14 +221,16 @@ class Urial:
             for vector in self.embed(queries)
         ]
 
-    def _row(self, turns: list[str], prompt: UrialPrompt, how: Sampling) -> _Row:
+    def _row(self, conversation: tuple[str, list[str]], prompt: UrialPrompt, how: Sampling) -> _Row:
         """Tokenize a conversation, without as many of its oldest turns as the context has no room for."""
         from boresight.lm.session import common_prefix
 
         room = min(ROOM, how.max_new_tokens)
+        system, turns = conversation
         kept = turns
         while True:
-            ids = self.base.encode(prompt.render(kept, self.template))
+            first = f"{system}\n\n{kept[0]}" if system else kept[0]
+            ids = self.base.encode(prompt.render([first, *kept[1:]], self.template))
             if len(ids) + room <= self.base.context or len(kept) == 1:
                 break
             kept = kept[2:]
@@ -258,9 +261,7 @@ class Urial:
             return self._prefix
         return Prefix(self._prefix.ids[:n], tuple((k[:, :n], v[:, :n]) for k, v in self._prefix.layers))
 
-    def _answer(
-        self, row: _Row, how: Sampling, index: int, pool: "SharedPool", paid: int
-    ) -> "Generator[Ask, Step, Completion]":
+    def _answer(self, row: _Row, how: Sampling, index: int, pool: "SharedPool", paid: int) -> "Decoder[Completion]":
         """Write one answer. paid: tokens of the prefix that were forwarded for this row's sake."""
         from boresight.lm.decode import write
         from boresight.lm.session import Session
@@ -302,17 +303,13 @@ class Urial:
         return clean(raw.text), "frame_end" if closed else raw.trace.stop_reason
 
 
-def _turns(chat: Chat) -> list[str]:
-    """Turn texts of a chat, its system message before the first query; EmptyQuery or DataError if it is not one."""
+def _conversation(chat: Chat) -> tuple[str, list[str]]:
+    """System message ("": none) and turns of a chat; EmptyQuery or DataError if it is not one."""
     for message in chat if isinstance(chat, Sequence) else ():
-        if (
-            isinstance(message, Mapping)
-            and message.get("role") == "user"
-            and not str(message.get("content", "?")).strip()
-        ):
+        is_query = isinstance(message, Mapping) and message.get("role") == "user"
+        if is_query and not str(message.get("content", "?")).strip():
             raise EmptyQuery("a user turn is an empty query")
-    system, turns = split_system(validate(chat))
-    return [f"{system}\n\n{turns[0]}" if system else turns[0], *turns[1:]]
+    return split_system(validate(chat))
 
 
 def _embed(texts: Sequence[str]) -> Any:
