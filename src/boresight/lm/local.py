@@ -33,7 +33,7 @@ class LocalModel:
     width: rows decoded at once.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, name: str, revision: str | None = None, width: int = 32) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, name: str, revision: str | None = None, width: int = 64) -> None:
         self.name = name
         self.revision = revision
         self.width = width

@@ -26,7 +26,8 @@ class TextCache:
 
     `known` maps a length n to (next token id, top-1 log-probability) after ids[:n]. The next token is the top-1 one,
     or is drawn with `sampling` (seeded by `row`) when that has a temperature; the log-probability is never tempered.
-    passes: forward passes that this row took part in, its companions' included.
+    guess: how many tokens may be guessed ahead (see `predict`). passes: forward passes that this row took part in, its
+    companions' included.
     """
 
     def __init__(
@@ -37,9 +38,11 @@ class TextCache:
         row: int = 0,
         *,
         session: Session | None = None,
+        guess: int = GUESS,
     ) -> None:
         self._pick = picker(sampling, row, ()) if sampling and sampling.temperature else None
         self.model = model
+        self.guess = 0 if self._pick else guess
         self.session = session or Session(model, pool)
         self.known: dict[int, tuple[int, float]] = {}
         self.passes = 0
@@ -87,8 +90,8 @@ class TextCache:
         """
         n = len(ids)
         if n not in self.known or common_prefix(self.session.ids, ids) < n:
-            guess = [] if self._pick else echo(ids, min(GUESS, self.model.context - 1 - n))
-            yield from self.look([*ids, *guess], range(n, n + len(guess) + 1))
+            ahead = echo(ids, min(self.guess, self.model.context - 1 - n))
+            yield from self.look([*ids, *ahead], range(n, n + len(ahead) + 1))
         return self.known[n]
 
     def look(self, ids: Sequence[int], lengths: Sequence[int]) -> Decoder[None]:
@@ -113,7 +116,7 @@ class TextCache:
 
     def fork(self) -> "TextCache":
         """A second row with the same tokens; what it draws comes from the same generator."""
-        twin = TextCache(self.model, self.session.pool, session=self.session.fork())
+        twin = TextCache(self.model, self.session.pool, session=self.session.fork(), guess=self.guess)
         twin._pick, twin.known = self._pick, dict(self.known)
         return twin
 

@@ -294,7 +294,7 @@ def _completer(model: "LocalModel") -> Callable[[str, int], Completed]:
     from boresight.lm.textcache import Chunk, TextCache
 
     def once(prompt: str, limit: int) -> "Decoder[Chunk]":
-        cache = TextCache(model, model.pool())
+        cache = TextCache(model, model.pool(), guess=0)
         try:
             chunk = Chunk(cache, prompt, limit)
             yield from chunk.fill()
