@@ -87,3 +87,11 @@ def test_a_model_without_a_chat_template_reads_the_plain_one_and_refuses_where_i
     assert cli("generate", folders / "plain", "--prompt", "Hi", *ASK)[0] == 0
     step = f"nudging:nudger={folders / 'plain'}"
     assert "has no chat template" in one_line("generate", folders / "plain", "--prompt", "Hi", "--steer", step, *ASK)
+
+
+def test_a_policys_own_length_holds_unless_the_command_line_says_otherwise(cli, folders):
+    step = f"nudging:nudger={folders / 'chatty'},max_new_tokens=3,gamma=0"
+    ask = ("generate", folders / "plain", "--prompt", "a", "--prompt", "b", "--dtype", "float32", "--steer", step)
+    short = [json.loads(line)["tokens"] for line in cli(*ask)[1].splitlines()]
+    longer = [json.loads(line)["tokens"] for line in cli(*ask, "--max-new-tokens", "40")[1].splitlines()]
+    assert max(short) < 30 < max(longer)

@@ -4,16 +4,16 @@ from typing import Annotated
 
 import typer
 
-from boresight.cli.options import Device, Dtype, MaxNewTokens, Seed, Steer, Temperature, TopP
+from boresight.cli.options import Device, Dtype, MaxNewTokens, Seed, Steer, Temperature, TopP, sampling_of
 
 
 def chat(
     model: Annotated[str, typer.Argument(help="Model spec or policy file.")],
     steer: Steer = None,
     system: Annotated[str, typer.Option("--system", help="System message.")] = "",
-    max_new_tokens: MaxNewTokens = 256,
-    temperature: Temperature = 0.0,
-    top_p: TopP = 1.0,
+    max_new_tokens: MaxNewTokens = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
     seed: Seed = 0,
     dtype: Dtype = "auto",
     device: Device = "auto",
@@ -29,12 +29,11 @@ def chat(
 
     from boresight.chat import user
     from boresight.cli.progress import busy
-    from boresight.lm.base import Sampling
     from boresight.steer.policy import load
 
     with busy(f"loading {model}"):
         loaded = load(model, steer=steer or [], dtype=dtype, device=device)
-    sampling = Sampling(max_new_tokens, temperature, top_p, seed=seed)
+    sampling = sampling_of(max_new_tokens, temperature, top_p, None, seed)
     console = Console()
     turns: list[dict[str, str]] = []
     while True:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from boresight.cli.options import Device, Dtype, MaxNewTokens, Seed, Steer, Stop, Temperature, TopP
+from boresight.cli.options import Device, Dtype, MaxNewTokens, Seed, Steer, Stop, Temperature, TopP, sampling_of
 
 
 def generate(
@@ -21,9 +21,9 @@ def generate(
     trace: Annotated[
         Path | None, typer.Option("--trace", help="Write who wrote what, with probabilities, to this JSON file.")
     ] = None,
-    max_new_tokens: MaxNewTokens = 256,
-    temperature: Temperature = 0.0,
-    top_p: TopP = 1.0,
+    max_new_tokens: MaxNewTokens = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
     stop: Stop = None,
     seed: Seed = 0,
     dtype: Dtype = "auto",
@@ -41,7 +41,6 @@ def generate(
     from boresight.cli.progress import busy
     from boresight.data.requests import Request, read_requests
     from boresight.errors import DataError
-    from boresight.lm.base import Sampling
     from boresight.report.answers import answer_all
     from boresight.steer.policy import load
 
@@ -53,7 +52,7 @@ def generate(
         requests = read_requests(sys.stdin, "stdin")
     else:
         requests = read_requests(str(file))
-    sampling = Sampling(max_new_tokens, temperature, top_p, stop=tuple(stop or ()), seed=seed)
+    sampling = sampling_of(max_new_tokens, temperature, top_p, stop, seed)
     with busy(f"loading {model}"):
         loaded = load(model, steer=steer or [], dtype=dtype, device=device)
     plain = bool(prompt) and len(requests) == 1 and out is None

@@ -31,7 +31,7 @@ class Bars:
         """Show that the model moves, also while no answer is complete yet."""
         self._rows += rows
         if self._task is not None:
-            self._bars.update(self._task, steps=f"{self._rows:,} row steps")
+            self._bars.update(self._task, steps=f"{self._rows:,} steps")
 
 
 @contextmanager

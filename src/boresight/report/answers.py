@@ -15,7 +15,7 @@ from boresight.report.files import write_json, writing
 def answer_all(
     model: LanguageModel,
     requests: Sequence[Request],
-    sampling: Sampling,
+    sampling: Sampling | None,
     *,
     out: Path | None = None,
     trace: Path | None = None,
@@ -46,7 +46,9 @@ def answer_all(
     return completions
 
 
-def _to_file(model: LanguageModel, chats: Sequence[Any], sampling: Sampling, line: Any, out: Path) -> list[Completion]:
+def _to_file(
+    model: LanguageModel, chats: Sequence[Any], sampling: Sampling | None, line: Any, out: Path
+) -> list[Completion]:
     part = out.with_name(f"{out.name}.part")
     with writing(out):
         file: IO[str] = part.open("w", encoding="utf-8")
