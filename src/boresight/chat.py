@@ -37,6 +37,8 @@ def validate(chat: Chat, where: str = "chat") -> Chat:
             )
         if not isinstance(message["content"], str):
             raise DataError(f"{where}: message {number} has content that is not text")
+        if any("\ud800" <= char <= "\udfff" for char in message["content"]):
+            raise DataError(f"{where}: message {number} holds half of a surrogate pair, which is no character")
     turns = chat[1:] if chat[0]["role"] == "system" else chat
     if not turns:
         raise DataError(f"{where}: there is a system message but no user turn")

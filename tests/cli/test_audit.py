@@ -69,7 +69,7 @@ def test_bad_input_is_one_line_and_exit_code_2(one_line, folders, tmp_path, argu
     named = {name: str(folders / name) for name in ("chatty", "plain")}
     line = one_line("audit", *(a.format(**named) for a in arguments), "--out", tmp_path / "run")
     assert message in line
-    assert not (tmp_path / "run" / "results.json").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_output_folder_that_cannot_be_used(one_line, folders, tmp_path):

@@ -77,6 +77,31 @@ def test_bad_options(one_line, folders, tmp_path, prompts):
     assert "cannot be written" in one_line("generate", folders / "chatty", prompts, "--out", "/proc/x/out.jsonl", *ASK)
 
 
+def test_bad_values_are_one_line(one_line, folders):
+    ask = ("generate", folders / "chatty", "--prompt", "a")
+    assert "temperature is inf" in one_line(*ask, "--temperature", "inf")
+    assert "non-empty strings" in one_line(*ask, "--stop", "")
+    for device in ("bla", "mps", "cuda:99"):
+        line = one_line(*ask, "--device", device)
+        assert f"device '{device}' cannot be used" in line
+        assert len(line) < 300
+    assert "cannot be read as YAML" in one_line(*ask, "--steer", f"nudging:nudger={folders / 'chatty'},gamma=[1")
+
+
+@pytest.mark.parametrize("option", ["--out", "--trace"])
+def test_a_place_for_answers_is_looked_at_before_they_are_made(one_line, folders, tmp_path, option):
+    ask = ("generate", folders / "chatty", "--prompt", "a", *ASK, option)
+    assert "there is no folder" in one_line(*ask, tmp_path / "no" / "x.json")
+    assert "it is a folder" in one_line(*ask, tmp_path)
+    assert list(tmp_path.parent.glob("*.part")) == []
+
+
+def test_half_a_surrogate_pair_names_its_line(one_line, tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"prompt": "a"}\n{"prompt": "\\ud800"}\n')
+    assert "line 2: message 1 holds half of a surrogate pair" in one_line("generate", "no-such-model", path)
+
+
 def test_a_prompt_longer_than_the_context(one_line, folders):
     line = one_line("generate", folders / "chatty", "--prompt", "plants " * 600, *ASK)
     assert "512" in line

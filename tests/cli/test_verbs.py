@@ -56,3 +56,43 @@ def test_the_module_runs_and_a_broken_pipe_is_quiet():
         f"{sys.executable} -m boresight methods | head -c 1", shell=True, capture_output=True, text=True
     )
     assert "Traceback" not in done.stderr
+
+
+def test_without_a_verb_the_help_is_printed_as_help(cli):
+    code, text, err = cli()
+    assert (code, err) == (0, "")
+    assert len(text.splitlines()) > 10
+
+
+def test_a_full_disk_under_stdout_is_one_line():
+    command = [sys.executable, "-m", "boresight", "methods", "--json"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("boresight: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_closed_standard_input_is_one_line(one_line, folders, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    assert "closed" in one_line("chat", folders / "plain")
+    assert "holds no prompt" in one_line("generate", folders / "plain", "-")
+
+
+def test_a_warning_is_one_line_without_source_code(cli, folders):
+    code, _, err = cli("generate", folders / "plain", "--steer", "urial", "--prompt", "a", "--max-new-tokens", 1)
+    assert code == 0
+    assert next(line for line in err.splitlines() if "too few for the prompt" in line).startswith("note: ")
+    assert "policy.py" not in err
+
+
+def test_control_characters_do_not_reach_the_terminal(cli, folders, monkeypatch, tiny_gemma3):
+    from boresight.lm.base import Completion
+    from boresight.lm.local import LocalModel
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("Hi\n\n"))
+    monkeypatch.setattr(LocalModel, "generate", lambda *a, **k: [Completion("a\x1b[31mb", 2, "stop")])
+    code, text, _ = cli("chat", folders / "plain")
+    assert code == 0
+    assert "\x1b[31m" not in text
+    assert "a[U+001B][31mb" in text

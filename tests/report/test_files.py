@@ -4,7 +4,7 @@ import resource
 import pytest
 
 from boresight.errors import OutputError
-from boresight.report.files import new_directory, write_json, write_text
+from boresight.report.files import new_directory, unless_it_fails, write_json, write_text
 
 
 def test_a_new_directory_is_made_with_its_parents(tmp_path):
@@ -25,6 +25,16 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         new_directory(tmp_path / "file" / "run")
     with pytest.raises(OutputError, match="cannot be written"):
         new_directory("/proc/boresight")
+
+
+def test_a_new_directory_goes_again_only_if_nothing_is_in_it(tmp_path):
+    for used in (False, True):
+        folder = new_directory(tmp_path / "run")
+        if used:
+            (folder / "x").write_text("x")
+        with pytest.raises(KeyError), unless_it_fails(folder):
+            raise KeyError
+        assert folder.exists() is used
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path):

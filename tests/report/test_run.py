@@ -1,9 +1,10 @@
 import json
+import shutil
 
 import pytest
 import yaml
 
-from boresight.errors import DataError, OutputError
+from boresight.errors import DataError, ModelError, OutputError
 from boresight.measure.battery import measure
 from boresight.report.compare import compare
 from boresight.report.records import read_records
@@ -114,6 +115,32 @@ def test_compare_refuses_what_cannot_be_compared(run, subjects, tmp_path):
     audit({"base": subjects["base"]}, out=tmp_path / "two", measures=["refusal"], limit=2, max_new_tokens=2)
     with pytest.raises(DataError, match="share no prompt"):
         compare(tmp_path / "one", tmp_path / "two")
+    with pytest.raises(DataError, match=r"different length \(max_new_tokens 12 and 2\)"):
+        compare(run.directory, tmp_path / "one")
+    with pytest.raises(DataError, match=r"'base' of .* cannot be compared with itself"):
+        compare(run.directory, subject_a="base", subject_b="base")
+
+
+def test_compare_says_what_is_wrong_with_a_broken_run(run, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(run.directory, broken)
+    log = next((broken / "logs").iterdir())
+    log.write_bytes(log.read_bytes()[:3000])
+    with pytest.raises(DataError, match=f"the log .*{log.name} cannot be read"):
+        compare(broken)
+    (broken / "config.yaml").write_text("[")
+    with pytest.raises(DataError, match=r"has no config\.yaml"):
+        compare(broken)
+    (broken / "results.json").write_text(run.results.model_copy(update={"subjects": []}).to_json())
+    with pytest.raises(DataError, match="has no subject at all"):
+        compare(broken)
+
+
+def test_a_pair_with_many_nudged_tokens_is_warned_of(run):
+    share = next(r.value for r in run.results.measures if r.metric == "text-health.nudged_share")
+    page = (run.directory / "report.html").read_text()
+    assert share > 0.2
+    assert f"wrote {share:.0%} of the tokens of nudged" in page
 
 
 def test_failed_samples_are_counted_not_scored(tmp_path, tiny_llama):
@@ -152,6 +179,10 @@ def test_bad_arguments_write_nothing(tmp_path, subjects):
         audit(subjects, out=tmp_path / "r", battery="slow")
     with pytest.raises(DataError, match="limit is 0"):
         audit(subjects, out=tmp_path / "r", limit=0)
+    with pytest.raises(DataError, match="seed is -1"):
+        audit(subjects, out=tmp_path / "r", seed=-1)
+    with pytest.raises(ModelError, match="there is no folder"):
+        audit(["./no-such-model"], out=tmp_path / "r")
     with pytest.raises(DataError, match="at least one subject"):
         audit({}, out=tmp_path / "r")
     assert not (tmp_path / "r").exists()

@@ -1,7 +1,7 @@
 import pytest
 
 from boresight.errors import DataError, ModelError
-from boresight.steer.policy import Loader, check_step, parse_step, read_policy
+from boresight.steer.policy import Loader, check_step, load, parse_step, read_policy
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,7 @@ from boresight.steer.policy import Loader, check_step, parse_step, read_policy
         ("urial:penalize_prefix=true,max_new_tokens=9", ("urial", {"penalize_prefix": True, "max_new_tokens": 9})),
         ("urial:prompt=one, two", ("urial", {"prompt": "one, two"})),  # a comma that starts no key belongs to the value
         ("nudging:answer_start=", ("nudging", {"answer_start": ""})),
+        ("nudging:question_prefix=Question: ", ("nudging", {"question_prefix": "Question: "})),
     ],
 )
 def test_parse_step(text, step):
@@ -27,6 +28,12 @@ def test_parse_step(text, step):
         ("nudging", "needs nudger="),
         ("nudging:nudger=a,gama=0.3", "no setting 'gama'; it takes nudger, gamma"),
         ("nudging:nudger=3", "must be a model spec"),
+        ("nudging:nudger=a,gamma=abc", "gamma is 'abc'; a value like 0.3 is needed"),
+        ("nudging:nudger=a,gamma=true", "gamma is True"),
+        ("nudging:nudger=a,base_chunk=4.5", "base_chunk is 4.5; a value like 16 is needed"),
+        ("nudging:nudger=a,exact_stop=1", "exact_stop is 1; a value like True is needed"),
+        ("urial:max_new_tokens=many", "max_new_tokens is 'many'"),
+        ("nudging:nudger=a,gamma=[1", "cannot be read as YAML"),
     ],
 )
 def test_bad_steps_are_found_before_a_model_is_loaded(text, message):
@@ -47,6 +54,7 @@ def test_a_policy_file(tmp_path):
         ("steer: []", "model"),
         ("model: a\ncolour: red", "colour"),
         ("model: [", "not valid YAML"),
+        ("[" * 3000, "not valid YAML"),
         ("model: a\nsteer: urial", "steer"),
         ("model: a\nsteer: [{urial: {}, nudging: {}}]", "one {name"),
         ("- a", "p.yaml"),
@@ -57,6 +65,13 @@ def test_bad_policy_files(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         read_policy(path)
+
+
+def test_a_path_is_a_spec_too(tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        load(tmp_path / "p.yaml")
+    with pytest.raises(ModelError, match="there is no folder"):
+        load(tmp_path / "model")
 
 
 def test_policy_files_that_cannot_be_read(tmp_path):

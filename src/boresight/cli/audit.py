@@ -40,14 +40,14 @@ def audit(
     from boresight.cli.show import show_run
     from boresight.measure.battery import chosen
     from boresight.report.checks import failures, parse_thresholds
-    from boresight.report.files import new_directory
+    from boresight.report.files import new_directory, unless_it_fails
     from boresight.report.metrics import known_metrics
     from boresight.report.run import audit as run_audit
     from boresight.report.run import default_folder, load_subjects
 
     thresholds = parse_thresholds(fail_under or [], known_metrics(chosen(battery, measure or [])))
     folder = new_directory(out or default_folder("audit"))
-    with busy("loading models"):
+    with unless_it_fails(folder), busy("loading models"):
         loaded = load_subjects(subjects, steer or [], dtype, device)
     with bars() as progress:
         run = run_audit(

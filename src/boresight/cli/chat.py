@@ -29,11 +29,15 @@ def chat(
 
     from boresight.chat import user
     from boresight.cli.progress import busy
+    from boresight.errors import DataError
+    from boresight.report.safe import visible
     from boresight.steer.policy import load
 
+    if sys.stdin is None:
+        raise DataError("chat reads what you say from standard input, and it is closed")
+    sampling = sampling_of(max_new_tokens, temperature, top_p, None, seed)
     with busy(f"loading {model}"):
         loaded = load(model, steer=steer or [], dtype=dtype, device=device)
-    sampling = sampling_of(max_new_tokens, temperature, top_p, None, seed)
     console = Console()
     turns: list[dict[str, str]] = []
     while True:
@@ -52,9 +56,9 @@ def chat(
         spans = done.trace.spans
         if "".join(s.text for s in spans).strip() == done.text.strip():
             for span in spans:
-                shown.append(span.text, "underline" if span.role == "nudge" else "")
+                shown.append(visible(span.text), "underline" if span.role == "nudge" else "")
         else:
-            shown.append(done.text)
+            shown.append(visible(done.text))
         console.print(shown, soft_wrap=True)
         if done.finish_reason != "stop":
             console.print(f"[dim]({done.finish_reason})[/dim]")

@@ -49,7 +49,7 @@ def generate(
     if prompt:
         requests = [Request({"prompt": p}, validate(user(p), "--prompt")) for p in prompt]
     elif str(file) == "-":
-        requests = read_requests(sys.stdin, "stdin")
+        requests = read_requests(sys.stdin or (), "stdin")
     else:
         requests = read_requests(str(file))
     sampling = sampling_of(max_new_tokens, temperature, top_p, stop, seed)

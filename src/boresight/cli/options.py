@@ -32,8 +32,12 @@ def sampling_of(
     max_new_tokens: int | None, temperature: float | None, top_p: float | None, stop: list[str] | None, seed: int
 ) -> "Sampling | None":
     """What was asked for; None if nothing was, so that a policy's own settings hold."""
+    from boresight.errors import DataError
     from boresight.lm.base import Sampling
 
     given = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "stop": tuple(stop or ())}
     given = {name: value for name, value in given.items() if value not in (None, ())}
-    return Sampling(**given, seed=seed) if given else None
+    try:
+        return Sampling(**given, seed=seed) if given else None
+    except ValueError as error:
+        raise DataError(str(error)) from error

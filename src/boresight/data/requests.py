@@ -28,7 +28,7 @@ def read_requests(source: str | Path | IO[str] | Sequence[str], where: str = "")
             if "messages" in row:
                 found.append(Request(row, validate(row["messages"], place)))
             elif isinstance(row.get("prompt"), str) and row["prompt"].strip():
-                found.append(Request(row, user(row["prompt"])))
+                found.append(Request(row, validate(user(row["prompt"]), place)))
             else:
                 raise DataError(f"{place}: a non-empty text 'prompt' or a list 'messages' is needed")
     except UnicodeDecodeError as error:

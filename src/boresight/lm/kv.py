@@ -21,6 +21,8 @@ from torch import Tensor
 
 IMPLEMENTATION = "boresight_slots"
 _GROW = 64  # tokens; capacities are multiples of it
+FEW = 24  # tokens that a session may add and still be computed together with others
+MANY = 4  # sessions from which on plain products beat the fused attention (for one query each)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Pool:
         self.layers: dict[int, tuple[Tensor, Tensor]] = {}
         self.windows: dict[int, int | None] = {}  # sliding window that each layer asked for (None: sees everything)
         self._slots = 0
-        self._capacity = 0
+        self.capacity = 0
 
     def open(self) -> int:
         """Take a slot; its cache is empty (after the prefix)."""
@@ -75,18 +77,17 @@ class Pool:
 
     def reserve(self, tokens: int) -> None:
         """Make room for every open slot and for `tokens` tokens in each, before a pass."""
-        if tokens > self._capacity:
-            self._capacity = max(tokens, min(2 * self._capacity, tokens + 8 * _GROW)) + _GROW - 1
-            self._capacity -= self._capacity % _GROW
+        if tokens > self.capacity:
+            self.capacity = (tokens + tokens // 4 + _GROW) // _GROW * _GROW
         if len(self.lengths) > self._slots:
-            self._slots = max(len(self.lengths), min(2 * self._slots, len(self.lengths) + 8))
+            self._slots = len(self.lengths) + len(self.lengths) // 2
 
     def layer(self, index: int, like: Tensor) -> tuple[Tensor, Tensor]:
         """Key and value storage of one layer, grown to what was reserved. like: (1, kv_heads, tokens, dim)."""
         held = self.layers.get(index)
-        if held and held[0].shape[0] >= self._slots and held[0].shape[2] >= self._capacity:
+        if held and held[0].shape[0] >= self._slots and held[0].shape[2] >= self.capacity:
             return held
-        shape = (self._slots, like.shape[1], self._capacity, like.shape[3])
+        shape = (self._slots, like.shape[1], self.capacity, like.shape[3])
         grown = (like.new_zeros(shape), like.new_zeros(shape))
         if held:
             slots, _, tokens, _ = held[0].shape
@@ -107,51 +108,80 @@ class Pool:
         return Prefix(ids, tuple(layers))
 
 
+class Group:
+    """Sessions of a pass that add few tokens each, computed as one batch padded to the longest of them.
+
+    spans: as in Pass. tokens: (n, t) indices into the packed row, and position: (n, t) places in the session's own
+    cache; a session with fewer tokens repeats its last one. real: indices into n * t without repetitions (None: all).
+    """
+
+    def __init__(self, pool: Pool, spans: list[tuple[int, int, int, int]], device: torch.device) -> None:
+        self.pool, self.n = pool, len(spans)
+        slots = [slot for slot, *_ in spans]
+        self.t = max(end - start for _, _, start, end in spans)
+        self.longest = max(before + end - start for _, before, start, end in spans)
+        self.shortest = min(before for _, before, _, _ in spans)
+        self.view = slots == list(range(self.n))
+        self.slots = torch.tensor(slots, device=device)
+        steps = [[min(i, end - start - 1) for i in range(self.t)] for _, _, start, end in spans]
+        first = torch.tensor([[before, start] for _, before, start, _ in spans], device=device)
+        step = torch.tensor(steps, device=device)
+        self.position, self.tokens = first[:, :1] + step, first[:, 1:] + step
+        real = [k * self.t + i for k, row in enumerate(steps) for i in range(row[-1] + 1)]
+        self.real = None if len(real) == self.n * self.t else torch.tensor(real, device=device)
+        self.write_slots = self.pick(self.slots[:, None].expand(-1, self.t).flatten())
+        self.write_position, self.write_tokens = self.pick(self.position.flatten()), self.pick(self.tokens.flatten())
+        self._masks: dict[int | None, Tensor] = {}
+
+    def pick(self, flat: Tensor) -> Tensor:
+        """Leave out repetitions: (n * t, ...) to (real tokens, ...)."""
+        return flat if self.real is None else flat[self.real]
+
+    def visible(self, window: int | None) -> tuple[int, slice]:
+        """First prefix key and range of own keys that are computed for a sliding window.
+
+        The whole capacity is taken unless that is much more than is seen: it needs no copy for the products.
+        """
+        first = 0 if window is None else self.pool.offset + self.shortest - window + 1
+        own = max(first - self.pool.offset, 0)
+        if 2 * self.pool.capacity <= 3 * (self.longest - own):
+            return min(max(first, 0), self.pool.offset), slice(0, self.pool.capacity)
+        return min(max(first, 0), self.pool.offset), slice(own, self.longest)
+
+    def mask(self, window: int | None) -> Tensor:
+        """(n, t, keys) True where a query may look; keys = visible prefix, then own."""
+        if window not in self._masks:
+            prefix_from, own = self.visible(window)
+            offset, to = self.pool.offset, self.position.device
+            keys = torch.cat([torch.arange(prefix_from, offset), torch.arange(own.start, own.stop) + offset]).to(to)
+            query = (self.position + offset)[..., None]
+            seen = keys <= query
+            if window is not None:
+                seen &= keys > query - window
+            self._masks[window] = seen
+        return self._masks[window]
+
+
 @dataclass
 class Pass:
     """One forward pass over a pool: which tokens of the packed row belong to which slot.
 
-    spans: (slot, length before, first token, end token) for each session, tokens counted in the packed row.
+    spans: (slot, length before, first token, end token) for each session, tokens counted in the packed row. Sessions
+    with one token and those with a few are computed as a batch each, longer ones one by one.
     """
 
     pool: Pool
     spans: list[tuple[int, int, int, int]]
     device: torch.device
-    masks: dict[object, Tensor | None] = field(default_factory=dict)
+    masks: dict[object, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Split the spans into single tokens (decoding, done as one batch) and longer ones."""
-        single = sorted(s for s in self.spans if s[3] - s[2] == 1)
-        self.longer = [s for s in self.spans if s[3] - s[2] > 1]
-        self.slots = [s[0] for s in single]
-        self.view = self.slots == list(range(len(single)))
-        self.slot_index = torch.tensor(self.slots, device=self.device)
-        self.token_index = torch.tensor([s[2] for s in single], device=self.device)
-        self.before = torch.tensor([s[1] for s in single], device=self.device)
-        self.longest = max((s[1] for s in single), default=0) + 1
-        self.shortest = min((s[1] for s in single), default=0)
-
-    def first_visible(self, window: int | None) -> tuple[int, int]:
-        """First prefix key and first own key that any single-token query may see under a sliding window."""
-        if window is None:
-            return 0, 0
-        first = self.pool.offset + self.shortest - window + 1
-        return min(max(first, 0), self.pool.offset), max(first - self.pool.offset, 0)
-
-    def single_mask(self, window: int | None) -> Tensor | None:
-        """(singles, 1, 1, keys) True where a query may look; keys = visible prefix, then own; None: it sees all."""
-        if window not in self.masks:
-            prefix_from, own_from = self.first_visible(window)
-            offset = self.pool.offset
-            keys = torch.cat([torch.arange(prefix_from, offset), torch.arange(own_from, self.longest) + offset]).to(
-                self.device
-            )
-            query = (self.before + offset)[:, None]
-            seen = keys <= query
-            if window is not None:
-                seen &= keys > query - window
-            self.masks[window] = None if bool(seen.all()) else seen[:, None, None]
-        return self.masks[window]
+        """Sort the spans by how they are computed."""
+        by_slot = sorted(self.spans)
+        single = [s for s in by_slot if s[3] - s[2] == 1]
+        few = [s for s in by_slot if 1 < s[3] - s[2] <= FEW]
+        self.groups = [Group(self.pool, spans, self.device) for spans in (single, few) if spans]
+        self.longer = [s for s in by_slot if s[3] - s[2] > FEW]
 
     def span_mask(self, before: int, tokens: int, window: int | None) -> Tensor:
         """(tokens, keys) True where query i, at position offset + before + i, may look at key j of prefix and slot."""
@@ -164,9 +194,7 @@ class Pass:
             if window is not None:
                 seen &= keys > query - window
             self.masks[key] = seen
-        mask = self.masks[key]
-        assert mask is not None
-        return mask
+        return self.masks[key]
 
 
 PASS: contextvars.ContextVar[Pass] = contextvars.ContextVar("boresight_pass")
@@ -202,11 +230,11 @@ def attend(
     fresh_keys, fresh_values = key[0], value[0]
     out = query.new_empty(tokens, heads, value.shape[3])
 
-    if now.slots:
-        keys[now.slot_index, :, now.before] = fresh_keys[:, now.token_index].transpose(0, 1)
-        values[now.slot_index, :, now.before] = fresh_values[:, now.token_index].transpose(0, 1)
-        picked = query[0][:, now.token_index].transpose(0, 1)
-        out[now.token_index] = _decode(now, index, picked, keys, values, scale, sliding_window, softcap)
+    for group in now.groups:
+        keys[group.write_slots, :, group.write_position] = fresh_keys[:, group.write_tokens].transpose(0, 1)
+        values[group.write_slots, :, group.write_position] = fresh_values[:, group.write_tokens].transpose(0, 1)
+        mixed = _few(group, index, query[0][:, group.tokens], keys, values, scale, sliding_window, softcap)
+        out[group.write_tokens] = group.pick(mixed)
     for slot, before, start, end in now.longer:
         after = before + end - start
         keys[slot, :, before:after] = fresh_keys[:, start:end]
@@ -238,8 +266,8 @@ def _span(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, softcap: 
     return (weights @ v[0][:, None]).flatten(0, 1).transpose(0, 1)
 
 
-def _decode(
-    now: Pass,
+def _few(
+    group: Group,
     index: int,
     q: Tensor,
     keys: Tensor,
@@ -248,41 +276,42 @@ def _decode(
     window: int | None,
     softcap: float | None,
 ) -> Tensor:
-    """One query per session, all sessions at once. q: (n, heads, dim), sorted by slot; returns the same shape.
+    """A few queries per session, all sessions at once. q: (heads, n, t, dim); returns (n * t, heads, dim).
 
     Scores against the shared prefix are one product for the whole batch; they are joined with the scores against each
-    session's own keys before the softmax, so the result is that of ordinary attention.
+    session's own keys before the softmax, so the result is that of ordinary attention. The query heads that share a key
+    head stand as so many queries.
     """
-    n, heads = q.shape[:2]
-    prefix_from, own_from = now.first_visible(window)
-    if now.view:
-        own_k, own_v = (t[:n, :, own_from : now.longest] for t in (keys, values))
+    n, t = q.shape[1:3]
+    prefix_from, own = group.visible(window)
+    if group.view:
+        own_k, own_v = keys[:n, :, own], values[:n, :, own]
     else:
-        own_k, own_v = (t[:, :, own_from : now.longest].index_select(0, now.slot_index) for t in (keys, values))
-    mask = now.single_mask(window)
-    if now.pool.prefix is None and softcap is None:
-        return F.scaled_dot_product_attention(
-            q[:, :, None], own_k, own_v, attn_mask=mask, scale=scale, enable_gqa=True
-        )[:, :, 0]
-    kv_heads = own_k.shape[1]
-    grouped = q.unflatten(1, (kv_heads, heads // kv_heads))  # (n, kv_heads, groups, dim)
-    scores = grouped @ own_k.transpose(-1, -2)
-    shared = 0
-    if now.pool.prefix:
-        frozen_k = now.pool.prefix.layers[index][0][:, prefix_from:]  # (kv_heads, shared, dim)
-        shared = frozen_k.shape[1]
-        flat = grouped.transpose(0, 1).flatten(1, 2)  # (kv_heads, n * groups, dim)
-        ahead = (flat @ frozen_k.transpose(-1, -2)).unflatten(1, (n, -1)).transpose(0, 1)
-        scores = torch.cat([ahead, scores], -1)
-    scores = _wide(scores) * scale
-    if softcap is not None:
-        scores = torch.tanh(scores / softcap) * softcap
-    if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
-    weights = scores.softmax(-1).to(q.dtype)
-    mixed = weights[..., shared:] @ own_v
-    if now.pool.prefix:
-        frozen_v = now.pool.prefix.layers[index][1][:, prefix_from:]
-        flat = weights[..., :shared].transpose(0, 1).flatten(1, 2)
-        mixed = mixed + (flat @ frozen_v).unflatten(1, (n, -1)).transpose(0, 1)
-    return mixed.flatten(1, 2)
+        own_k, own_v = (x[:, :, own].index_select(0, group.slots) for x in (keys, values))
+    prefix = group.pool.prefix
+    heads = q.transpose(0, 1).unflatten(1, (own_k.shape[1], -1))  # (n, kv_heads, groups, t, dim)
+    grouped = heads.flatten(2, 3).contiguous()
+    mask = group.mask(window)[:, None, None]  # (n, 1, 1, t, keys)
+    if prefix is None and softcap is None and n < MANY:
+        tiled = mask.expand(-1, -1, heads.shape[2], -1, -1).flatten(2, 3)
+        mixed = F.scaled_dot_product_attention(grouped, own_k, own_v, attn_mask=tiled, scale=scale)
+    else:
+        scores = grouped @ own_k.transpose(-1, -2)
+        shared = 0
+        if prefix is not None:
+            frozen_k = prefix.layers[index][0][:, prefix_from:]  # (kv_heads, shared, dim)
+            shared = frozen_k.shape[1]
+            flat = grouped.transpose(0, 1).flatten(1, 2)  # (kv_heads, n * groups * t, dim)
+            ahead = (flat @ frozen_k.transpose(-1, -2)).unflatten(1, (n, -1)).transpose(0, 1)
+            scores = torch.cat([ahead, scores], -1)
+        scores = _wide(scores) * scale
+        if softcap is not None:
+            scores = torch.tanh(scores / softcap) * softcap
+        scores = scores.unflatten(2, (-1, t)).masked_fill(~mask, float("-inf")).flatten(2, 3)
+        weights = scores.softmax(-1).to(q.dtype)
+        mixed = weights[..., shared:] @ own_v
+        if prefix is not None:
+            frozen_v = prefix.layers[index][1][:, prefix_from:]
+            flat = weights[..., :shared].transpose(0, 1).flatten(1, 2)
+            mixed = mixed + (flat @ frozen_v).unflatten(1, (n, -1)).transpose(0, 1)
+    return mixed.unflatten(2, (-1, t)).flatten(1, 2).transpose(1, 2).flatten(0, 1)

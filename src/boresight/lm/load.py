@@ -31,7 +31,21 @@ def load_model(spec: str | Path, *, dtype: str = "auto", device: str = "auto") -
     name, folder, revision = locate(spec)
     from boresight.lm.local import load_local
 
+    _require_device(device)
     return load_local(folder, name=name, revision=revision or folder_revision(folder), dtype=dtype, device=device)
+
+
+def _require_device(device: str) -> None:
+    """ModelError for a device that torch does not know or does not have."""
+    import torch
+
+    if device in ("auto", "cpu"):
+        return
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0].partition(". ")[0]
+        raise ModelError(f"device {device!r} cannot be used here ({reason}); auto, cpu, cuda, cuda:1 or mps") from error
 
 
 def locate(spec: str | Path) -> tuple[str, Path, str]:

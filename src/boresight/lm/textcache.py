@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from boresight.lm.local import LocalModel
 
 REMEMBERED = 64
-ECHO = 3  # tokens that must have come before in this order for what followed them to be guessed
+ECHO = 2  # tokens that must have come before in this order for what followed them to be guessed
 GUESS = 8  # tokens guessed at most
 
 

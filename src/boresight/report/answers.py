@@ -9,7 +9,8 @@ from typing import IO, Any
 
 from boresight.data.requests import Request
 from boresight.lm.base import Completion, LanguageModel, Sampling
-from boresight.report.files import write_json, writing
+from boresight.report.files import require_place, write_json, writing
+from boresight.report.safe import visible
 
 
 def answer_all(
@@ -25,7 +26,11 @@ def answer_all(
 
     out: a file (None: stdout). It is written beside its place and moved there when all answers are in it, so a file
     of that name is complete. trace: a JSON file with every completion's spans and counters. plain: print just the text.
+    Raises OutputError, before anything is generated, if out or trace has no folder or is one.
     """
+    for path in (out, trace):
+        if path:
+            require_place(path)
     about = model.describe()
     head = {"model": about["model"], "policy": about.get("policy")}
 
@@ -36,7 +41,8 @@ def answer_all(
     chats = [request.chat for request in requests]
     if plain:
         completions = model.generate(chats, sampling)
-        print(completions[0].text)
+        text = completions[0].text
+        print(visible(text) if sys.stdout.isatty() else text)  # a terminal would obey control characters
     elif out is None:
         completions = model.generate(chats, sampling, on_done=lambda i, c: print(line(i, c), flush=True))
     else:

@@ -15,15 +15,23 @@ def compare(
     """Results of two subjects on the samples that both answered, with the paired comparisons b minus a.
 
     a, b: run directories; without b both subjects are taken from a. subject_a: default the first subject of a;
-    subject_b: default the last one of b. Raises DataError if a run is not finished, a subject is not in it, or the
-    two share no prompt.
+    subject_b: default the last one of b. Raises DataError if a run is not finished, a subject is not in it, the
+    two allowed answers of different length, or share no prompt.
     """
     first, second = Path(a), Path(b if b is not None else a)
     left, right = read_results(first), read_results(second)
     row_a = _pick(left, subject_a, 0, first)
     row_b = _pick(right, subject_b, -1, second)
     if first == second and row_a.name == row_b.name:
+        if len(left.subjects) > 1:
+            raise DataError(f"{row_a.name!r} of {first} cannot be compared with itself; name another with --a or --b")
         raise DataError(f"{first} has only the subject {row_a.name!r}; a second run is needed to compare it with")
+    budgets = _budget(first), _budget(second)
+    if budgets[0] != budgets[1]:
+        raise DataError(
+            f"{first} and {second} allowed answers of different length (max_new_tokens {budgets[0]} and {budgets[1]}),"
+            " which alone changes their numbers; run them with the same --max-new-tokens"
+        )
     name_a, name_b = row_a.name, row_b.name
     if name_a == name_b:
         name_a, name_b = f"{first.name}/{name_a}", f"{second.name}/{name_b}"
@@ -48,7 +56,20 @@ def compare(
     )
 
 
+def _budget(run: Path) -> object:
+    """The cap on the length of answers in a run's config.yaml, "none" if there was none."""
+    import yaml
+
+    try:
+        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        return config["max_new_tokens"] or "none"
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise DataError(f"{run} has no config.yaml of a run; one written by boresight audit is needed") from error
+
+
 def _pick(results: Results, wanted: str | None, default: int, run: Path) -> SubjectRow:
+    if not results.subjects:
+        raise DataError(f"{run} has no subject at all")
     if wanted is None:
         return results.subjects[default]
     for row in results.subjects:

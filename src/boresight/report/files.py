@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,25 @@ def new_directory(path: str | Path) -> Path:
         probe.write_text("x")
         probe.unlink()
     return path
+
+
+@contextmanager
+def unless_it_fails(directory: Path) -> Iterator[None]:
+    """Take a new directory away again if what is done here fails and has written nothing into it."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            directory.rmdir()
+        raise
+
+
+def require_place(path: Path) -> None:
+    """OutputError unless a file could stand at `path`: a long run must not find that out at its end."""
+    if path.is_dir():
+        raise OutputError(f"{path} cannot be written: it is a folder")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no folder {path.parent}")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -67,7 +67,10 @@ def read_records(run: Path) -> list[Record]:
         raise DataError(f"{run} has no logs; a run directory written by boresight audit is needed")
     found: list[Record] = []
     for info in sorted(list_eval_logs(str(folder)), key=lambda i: i.name):
-        log = read_eval_log(info)
+        try:
+            log = read_eval_log(info)
+        except Exception as error:  # whatever its reader stumbles over in a file that is cut off or not a log
+            raise DataError(f"the log {info.name.removeprefix('file://')} cannot be read: {error}") from error
         subject = str((log.eval.metadata or {}).get("subject") or log.eval.model.split("/")[-1])
         found += records([log], subject)[0]
     return found

@@ -21,7 +21,7 @@ from boresight.measure.base import make_task
 from boresight.measure.battery import chosen
 from boresight.report.environment import environment
 from boresight.report.exchanges import exchanges
-from boresight.report.files import new_directory, write_json, write_text
+from boresight.report.files import new_directory, unless_it_fails, write_json, write_text
 from boresight.report.metrics import known_metrics
 from boresight.report.records import Record, records
 from boresight.report.results import Results, SubjectRow
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from inspect_ai import Task
 
     from boresight.measure.base import Measure
+
+
+MUCH_NUDGED = 0.2
+"""Share of nudged tokens from which a report warns (nudging sheet, section 5)."""
 
 
 class Progress(Protocol):
@@ -118,11 +122,14 @@ def audit(
         raise DataError(f"limit is {limit}; at least 1 is needed")
     if max_new_tokens is not None and max_new_tokens < 1:
         raise DataError(f"max_new_tokens is {max_new_tokens}; at least 1 is needed")
+    if seed < 0:
+        raise DataError(f"seed is {seed}; at least 0 is needed")
     todo = chosen(battery, measures)
     began, created = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     folder = new_directory(out)
     if not isinstance(subjects, Mapping):
-        subjects = load_subjects([subjects] if isinstance(subjects, str) else subjects)
+        with unless_it_fails(folder):
+            subjects = load_subjects([subjects] if isinstance(subjects, str) else subjects)
     asked = {
         "subjects": list(subjects),
         "battery": None if measures else battery,
@@ -170,6 +177,12 @@ def _page(run: Run, measures: "Sequence[Measure]", title: str) -> str:
     caveats = [
         "All graders of this audit are rules or counts; none reads an answer for its sense, its truth or its tone.",
         "Prompts were drawn from small built-in sets, so a difference that is not shown here may still exist.",
+    ]
+    caveats += [
+        f"The nudging model wrote {row.value:.0%} of the tokens of {row.subject}; above about {MUCH_NUDGED:.0%} a pair"
+        " is reported to fail often."
+        for row in run.results.measures
+        if row.metric == "text-health.nudged_share" and row.value is not None and row.value > MUCH_NUDGED
     ]
     if run.errors:
         caveats.append(f"{len(run.errors)} samples ended in an error and are counted as dropped: {run.errors[0]}")

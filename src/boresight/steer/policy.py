@@ -39,9 +39,9 @@ class Loader:
 
     def __init__(self, dtype: str = "auto", device: str = "auto") -> None:
         self.dtype, self.device = dtype, device
-        self._models: dict[str, LanguageModel] = {}
+        self._models: dict[str | Path, LanguageModel] = {}
 
-    def model(self, spec: str) -> LanguageModel:
+    def model(self, spec: str | Path) -> LanguageModel:
         """The model of a spec, loaded at the first call."""
         if spec not in self._models:
             from boresight.lm.load import load_model
@@ -49,10 +49,10 @@ class Loader:
             self._models[spec] = load_model(spec, dtype=self.dtype, device=self.device)
         return self._models[spec]
 
-    def subject(self, spec: str, steer: Sequence[str] = ()) -> LanguageModel:
+    def subject(self, spec: str | Path, steer: Sequence[str] = ()) -> LanguageModel:
         """A model spec or a policy file (.yaml), with further steps around it."""
         own: list[Step] = []
-        if spec.endswith((".yaml", ".yml")):
+        if str(spec).endswith((".yaml", ".yml")):
             spec, own = read_policy(spec)
         steps = [*own, *map(parse_step, steer)]  # what is misspelt is found before a model is loaded
         for step in steps:
@@ -70,7 +70,7 @@ class Loader:
             raise DataError(f"--steer {name}: {error}") from error
 
 
-def load(spec: str, *, steer: Sequence[str] = (), dtype: str = "auto", device: str = "auto") -> LanguageModel:
+def load(spec: str | Path, *, steer: Sequence[str] = (), dtype: str = "auto", device: str = "auto") -> LanguageModel:
     """The language model of a spec: a zoo name, a model folder, an "org/name" in the hub cache, or a policy file.
 
     steer: steps such as "nudging:nudger=smollm2-135m-instruct,gamma=0.3", from the inside out. dtype: "auto",
@@ -89,7 +89,7 @@ def read_policy(path: str | Path) -> tuple[str, list[Step]]:
         raise DataError(f"the policy file {path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the policy file {path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise DataError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors()[0]
@@ -112,12 +112,16 @@ def parse_step(text: str) -> Step:
         key, equals, value = part.partition("=")
         if not equals or not key:
             raise DataError(f"--steer {text!r}: {part!r} is not of the form key=value")
-        settings[key] = yaml.safe_load(value) if value else ""
+        try:
+            read = yaml.safe_load(value) if value else ""
+        except (yaml.YAMLError, RecursionError) as error:
+            raise DataError(f"--steer {text!r}: the value of {key} cannot be read as YAML") from error
+        settings[key] = value if isinstance(read, dict) else read  # "Question: " is a text, no mapping
     return name, settings
 
 
 def check_step(step: Step) -> None:
-    """DataError if the method or one of its keys does not exist, or a needed key is missing."""
+    """DataError if the method or a key does not exist, a needed key is missing, or a value is of the wrong kind."""
     name, settings = step
     parameters = list(inspect.signature(steer_class(name)).parameters.values())[1:]
     known = [p.name for p in parameters]
@@ -127,9 +131,18 @@ def check_step(step: Step) -> None:
     for p in parameters:
         if p.default is p.empty and p.name not in settings:
             raise DataError(f"--steer {name} needs {p.name}=..., for example {name}:{p.name}=smollm2-135m-instruct")
+    for p in parameters:
+        if p.name in settings and p.default is not p.empty and not _is_like(settings[p.name], p.default):
+            raise DataError(f"--steer {name}: {p.name} is {settings[p.name]!r}; a value like {p.default!r} is needed")
     for key in MODEL_ARGUMENTS:
         if not isinstance(settings.get(key, ""), str):
             raise DataError(f"--steer {name}: {key} must be a model spec, not {settings[key]!r}")
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Whether a value is of its default's type; a whole number will do for a float, true and false for neither."""
+    kinds = (int, float) if isinstance(default, float) else type(default)
+    return isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
 
 
 def steer_class(name: str) -> Any:
