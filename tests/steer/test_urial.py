@@ -17,6 +17,7 @@ from boresight.steer.urial import (
     cut_at_stop,
     render_prompt,
 )
+from boresight.steer.urial import policy as urial_policy
 from boresight.steer.urial.frame import answer_stopper
 
 SMALL = UrialPrompt("small", "Answers stand under {answer}.\n", (("Is it?", "Yes, it is."), ("Why?", "Because.")))
@@ -193,13 +194,16 @@ def test_a_full_context_ends_the_answer(tiny_gemma3):
     assert reply.stop_reason in ("context", "frame_end", "eos", "stop_string")
 
 
-def test_the_oldest_turns_are_dropped_never_the_prefix(tiny_gemma3, caplog):
+def test_the_oldest_turns_are_dropped_never_the_prefix(tiny_gemma3, monkeypatch):
+    heard = []  # a handler of its own: other libraries' logging set-up must not decide whether it hears
+    monkeypatch.setattr(urial_policy.log, "handle", heard.append)
+    monkeypatch.setattr(urial_policy.log, "disabled", False)
     policy = urial(tiny_gemma3, max_new_tokens=8)
     turns = [t for i in range(9) for t in (f"Question {i}?" * 4, f"Answer {i}." * 4)] + ["And the last?"]
     done = policy.generate([_chat(turns)])[0]
     dropped = done.trace.detail["dropped_turns"]
     assert dropped in range(2, len(turns), 2)
-    assert "dropped" in caplog.text
+    assert [r.getMessage() for r in heard if "dropped" in r.getMessage()]
     assert done.prompt_tokens + 8 <= tiny_gemma3.context
     assert done.text == policy.generate([_chat(turns[dropped:])])[0].text
     longer = tiny_gemma3.encode(SMALL.render(turns[dropped - 2 :]))

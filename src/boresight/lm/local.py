@@ -20,6 +20,7 @@ from boresight.lm.session import Session, SharedPool, common_prefix
 
 PASS_TOKENS = 2048  # longest packed pass; bounds activations while prompts are read
 HEAD_ROWS = 8  # rows of logits turned to float32 at once: a 262,144-word head at 32 rows would be 34 MB a step
+TIDY = 64  # passes after which freed memory is handed back
 MIN_SHARED = 32  # a common beginning of at least this many tokens is worth a shared prefix
 
 
@@ -30,7 +31,7 @@ class LocalModel:
     not run there.
 
     name: how reports call it. context: tokens it can attend to. revision: hash of its weights or hub revision.
-    width: rows decoded at once.
+    width: rows decoded at once. size: parameters.
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, name: str, revision: str | None = None, width: int = 64) -> None:
@@ -41,11 +42,13 @@ class LocalModel:
         self.model = model.eval()
         self.device = model.device
         self.dtype = model.dtype
+        self.size = sum(p.numel() for p in model.parameters())
         self.context = _context(model.config.get_text_config())
         ends = model.generation_config.eos_token_id if model.generation_config else None
         listed = ends if isinstance(ends, list) else [ends]
         self.eos_ids = frozenset(i for i in [*listed, tokenizer.eos_token_id] if i is not None)
         self.has_chat_template = bool(getattr(tokenizer, "chat_template", None))
+        self._passes = 0
         self._prefixes: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
         check_engine(self)
 
@@ -145,6 +148,9 @@ class LocalModel:
 
     @torch.no_grad()
     def _forward(self, asks: list[Ask]) -> list[Step]:
+        self._passes += 1
+        if self._passes % TIDY == 0:
+            return_memory()
         pool = asks[0].session.pool
         tokens: list[int] = []
         positions: list[int] = []
@@ -303,6 +309,19 @@ def top1(logits: Tensor) -> tuple[list[int], list[float]]:
         ids.extend(at.tolist())
         logprobs.extend((-(rows - best[:, None]).exp().sum(-1).log()).tolist())
     return ids, logprobs
+
+
+def return_memory() -> None:
+    """Hand freed memory back to the system, where the C library is glibc.
+
+    Caches and logits of ever new sizes leave holes in its heap: without this a long audit of a nudged model was seen
+    to hold 11 GiB where 3 were in use.
+    """
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim:
+        trim(0)
 
 
 def fastest_dtype() -> torch.dtype:

@@ -228,9 +228,10 @@ def _ask(name: str, model: LanguageModel, tasks: "Sequence[Task]", logs: Path, p
             log_realtime=False,
             score_display=False,
         )
+    # Ctrl-C makes Inspect return early: logs are cancelled, still under way, or not there at all.
+    if len(done) < len(tasks) or any(log.status in ("cancelled", "started") for log in done):
+        raise KeyboardInterrupt
     for log in done:
-        if log.status == "cancelled":
-            raise KeyboardInterrupt
         if log.status == "error" and not log.samples:
             raise BoresightError(f"{name}: {log.error.message if log.error else 'the evaluation failed'}")
     return done
