@@ -84,9 +84,8 @@ def drive(
     """Run decoders, at most `width` at a time, and return their results in order.
 
     decoders: makers of generators; each is made when its turn comes, so that only `width` hold a cache.
-    Each pass serves the model that most rows wait for, in proportion to its size, which is what a pass costs; the others
-    gather company meanwhile. `on_step` hears how many rows each pass served; what it or `on_done` raises ends the run
-    and frees every cache.
+    Each pass serves the model that most rows wait for; the others gather company meanwhile. `on_step` hears how many
+    rows each pass served; what it or `on_done` raises ends the run and frees every cache.
     """
     waiting = deque(enumerate(decoders))
     results: dict[int, T] = {}
@@ -111,7 +110,7 @@ def drive(
             groups: dict[int, list[int]] = {}
             for i, (_, asks) in running.items():
                 groups.setdefault(id(asks[0].session.pool), []).append(i)
-            rows = max(groups.values(), key=lambda g: len(g) / running[g[0]][1][0].session.model.size)
+            rows = max(groups.values(), key=len)
             asks = [ask for i in rows for ask in running[i][1]]
             steps = iter(asks[0].session.model.extend(asks))
             for i in rows:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 WORD_MODES = ("space", "unicode")
 VERIFY_WORDS = 4  # word tests per base pass: takeover mostly comes early, and a pass costs by its tokens
-OPEN_DRAFTS = 4  # rounds that may wait for the rest of their draft
+OPEN_DRAFTS = 3  # rounds that may wait for the rest of their draft
 SAME_NUDGES = 3  # a nudge that follows itself this often ends the answer
 log = logging.getLogger(__name__)
 
