@@ -148,7 +148,7 @@ def test_a_prompt_that_fills_the_context_is_refused_with_both_lengths():
     model, _ = pair("llama")
     prompt = "apples " * 600
     n = len(model.encode(prompt))
-    with pytest.raises(ModelError, match=rf"the prompt has {n} tokens and llama reads at most 512"):
+    with pytest.raises(ModelError, match=rf"prompt 2 of 2 has {n} tokens and llama reads at most 512"):
         model.complete(["fine", prompt])
     with model.session() as session, pytest.raises(ModelError, match=r"513 tokens do not fit the 512 of llama"):
         session.append([5] * 513)

@@ -190,3 +190,10 @@ def test_bad_arguments_write_nothing(tmp_path, subjects):
     (tmp_path / "full" / "x").write_text("x")
     with pytest.raises(OutputError, match="not empty"):
         audit(subjects, out=tmp_path / "full")
+
+
+def test_compare_takes_the_subject_of_the_same_name(run, subjects, tmp_path):
+    audit(subjects, out=tmp_path / "again", limit=6, max_new_tokens=12)
+    found = compare(run.directory, tmp_path / "again", subject_a="nudged")
+    assert [s.model for s in found.subjects] == ["tiny-gemma3", "tiny-gemma3"]
+    assert all(c.difference == 0 for c in found.comparisons)

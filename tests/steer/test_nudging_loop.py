@@ -403,3 +403,12 @@ def test_the_threshold_is_strict():
 def test_the_card_names_the_method():
     assert METHOD.slug == "nudging"
     assert METHOD.claims[0].metric == "text-health.ends"
+
+
+def test_a_completion_without_tokens_is_an_end_of_sequence():
+    silent = Completed("", [], [], "stop")
+    result = nudge_loop(lambda *_: silent, lambda *_: silent, count_tokens=lambda t: len(t.split()))
+    assert (result.text, result.stop_reason) == ("", "nudging_model_stop")
+    words = Completed("one two three", ["one", " two", " three"], [-0.1] * 3, "length")
+    result = nudge_loop(lambda *_: silent, lambda *_: words, count_tokens=lambda t: len(t.split()), max_new_tokens=4)
+    assert result.raw_text.startswith("one")

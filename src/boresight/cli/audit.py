@@ -26,6 +26,12 @@ def audit(
             "--fail-under", metavar="METRIC=VALUE", help="Exit with 1 if a subject is below; may be repeated."
         ),
     ] = None,
+    fail_over: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-over", metavar="METRIC=VALUE", help="The same for metrics where lower is better: 1 if above."
+        ),
+    ] = None,
     dtype: Dtype = "auto",
     device: Device = "auto",
     json_: Json = False,
@@ -39,13 +45,14 @@ def audit(
     from boresight.cli.progress import bars, busy
     from boresight.cli.show import show_run
     from boresight.measure.battery import chosen
-    from boresight.report.checks import failures, parse_thresholds
+    from boresight.report.checks import failures, parse_limits
     from boresight.report.files import new_directory, unless_it_fails
     from boresight.report.metrics import known_metrics
     from boresight.report.run import audit as run_audit
     from boresight.report.run import default_folder, load_subjects
 
-    thresholds = parse_thresholds(fail_under or [], known_metrics(chosen(battery, measure or [])))
+    known = known_metrics(chosen(battery, measure or []))
+    under, over = parse_limits(fail_under or [], known), parse_limits(fail_over or [], known, "--fail-over")
     folder = new_directory(out or default_folder("audit"))
     with unless_it_fails(folder), busy("loading models"):
         loaded = load_subjects(subjects, steer or [], dtype, device)
@@ -62,8 +69,8 @@ def audit(
             config={"specs": subjects, "steer": steer or [], "dtype": dtype, "device": device},
         )
     show_run(run, as_json=json_)
-    below = failures(run.results, thresholds)
-    for line in below:
+    beyond = failures(run.results, under, over)
+    for line in beyond:
         typer.echo(line, err=True)
-    if below:
+    if beyond:
         raise typer.Exit(1)

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from boresight.report.safe import visible
+
 
 class Bars:
     """One bar per subject: answers done, and tokens so far as a sign of life."""
@@ -58,7 +60,7 @@ class Lines:
 
     def begin(self, subject: str, answers: int) -> None:
         """Name the subject."""
-        print(f"{subject}: {answers} prompts", file=sys.stderr, flush=True)
+        print(f"{visible(subject)}: {answers} prompts", file=sys.stderr, flush=True)
 
     def answered(self) -> None:
         """Quiet."""

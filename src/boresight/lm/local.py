@@ -31,7 +31,7 @@ class LocalModel:
     not run there.
 
     name: how reports call it. context: tokens it can attend to. revision: hash of its weights or hub revision.
-    width: rows decoded at once. size: parameters.
+    width: rows decoded at once.
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, name: str, revision: str | None = None, width: int = 64) -> None:
@@ -42,7 +42,6 @@ class LocalModel:
         self.model = model.eval()
         self.device = model.device
         self.dtype = model.dtype
-        self.size = sum(p.numel() for p in model.parameters())
         self.context = _context(model.config.get_text_config())
         ends = model.generation_config.eos_token_id if model.generation_config else None
         listed = ends if isinstance(ends, list) else [ends]
@@ -218,8 +217,8 @@ class LocalModel:
         """
         how = per_row(sampling, len(prompts))
         rows = [self.encode(p) for p in prompts]
-        for row in rows:
-            self.require_room(row)
+        for i, row in enumerate(rows, 1):
+            self.require_room(row, "the prompt" if len(rows) == 1 else f"prompt {i} of {len(rows)}")
         pool = self.pool(rows)
         order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
 
@@ -231,11 +230,11 @@ class LocalModel:
         results = drive([start(i) for i in order], self.width, done, on_step)
         return [c for _, c in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]
 
-    def require_room(self, ids: Sequence[int]) -> None:
+    def require_room(self, ids: Sequence[int], which: str = "the prompt") -> None:
         """Raise ModelError, with both lengths, when a prompt leaves no room for an answer."""
         if len(ids) >= self.context:
             raise ModelError(
-                f"the prompt has {len(ids)} tokens and {self.name} reads at most {self.context}; shorten the prompt"
+                f"{which} has {len(ids)} tokens and {self.name} reads at most {self.context}; shorten the prompt"
             )
 
     def pool(self, rows: Sequence[list[int]] = (), spare: int = 1) -> SharedPool:

@@ -15,12 +15,14 @@ def compare(
     """Results of two subjects on the samples that both answered, with the paired comparisons b minus a.
 
     a, b: run directories; without b both subjects are taken from a. subject_a: default the first subject of a;
-    subject_b: default the last one of b. Raises DataError if a run is not finished, a subject is not in it, the
-    two allowed answers of different length, or share no prompt.
+    subject_b: default the one of the same name in another run b, else the last one. Raises DataError
+    if a run is not finished, a subject is not in it, the two allowed answers of different length, or share no prompt.
     """
     first, second = Path(a), Path(b if b is not None else a)
     left, right = read_results(first), read_results(second)
     row_a = _pick(left, subject_a, 0, first)
+    if subject_b is None and b is not None and any(r.name == row_a.name for r in right.subjects):
+        subject_b = row_a.name
     row_b = _pick(right, subject_b, -1, second)
     if first == second and row_a.name == row_b.name:
         if len(left.subjects) > 1:

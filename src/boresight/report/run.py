@@ -95,7 +95,7 @@ def load_subjects(
 
 
 def audit(
-    subjects: Mapping[str, LanguageModel] | Sequence[str],
+    subjects: Mapping[str, LanguageModel | str] | Sequence[str],
     *,
     out: str | Path,
     battery: str = "quick",
@@ -109,7 +109,7 @@ def audit(
 ) -> Run:
     """Measure every subject with the same prompts and write the run directory `out` (new or empty).
 
-    subjects: name -> model, or model specs to load; comparisons are against the first. battery: name of a set of
+    subjects: name -> model or spec, or specs to load; comparisons are against the first. battery: name of a set of
     measures; or `measures` by slug. limit: prompts per measure, drawn with `seed` (None: all). max_new_tokens: caps
     every measure's own budget. config: what else belongs in config.yaml. title: of the page.
 
@@ -124,14 +124,17 @@ def audit(
         raise DataError(f"max_new_tokens is {max_new_tokens}; at least 1 is needed")
     if seed < 0:
         raise DataError(f"seed is {seed}; at least 0 is needed")
-    todo = chosen(battery, measures)
+    todo = chosen(battery, [measures] if isinstance(measures, str) else measures)
     began, created = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     folder = new_directory(out)
-    if not isinstance(subjects, Mapping):
-        with unless_it_fails(folder):
-            subjects = load_subjects([subjects] if isinstance(subjects, str) else subjects)
+    with unless_it_fails(folder):
+        if isinstance(subjects, Mapping):
+            loader = Loader()
+            models = {n: loader.subject(m) if isinstance(m, str) else m for n, m in subjects.items()}
+        else:
+            models = load_subjects([subjects] if isinstance(subjects, str) else subjects)
     asked = {
-        "subjects": list(subjects),
+        "subjects": list(models),
         "battery": None if measures else battery,
         "measures": [m.slug for m in todo],
         "limit": limit,
@@ -142,10 +145,10 @@ def audit(
     import yaml
 
     write_text(folder / "config.yaml", yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
-    write_json(folder / "env.json", environment({n: m.describe() for n, m in subjects.items()}, seed))
+    write_json(folder / "env.json", environment({n: m.describe() for n, m in models.items()}, seed))
     found: list[Record] = []
     errors: list[str] = []
-    for name, model in subjects.items():
+    for name, model in models.items():
         tasks = [make_task(m, limit, seed, max_new_tokens) for m in todo]
         logs = _ask(name, model, tasks, folder / "logs", progress or Silent())
         new, wrong = records(logs, name)
@@ -153,8 +156,8 @@ def audit(
             raise DataError(f"{name} gave no answer at all: {wrong[0] if wrong else 'no prompt was drawn'}")
         found += new
         errors += wrong
-    rows = [_subject_row(name, model) for name, model in subjects.items()]
-    measured, compared = tally(found, todo, list(subjects), seed)
+    rows = [_subject_row(name, model) for name, model in models.items()]
+    measured, compared = tally(found, todo, list(models), seed)
     results = Results(
         created=created,
         seed=seed,

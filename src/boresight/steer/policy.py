@@ -70,13 +70,15 @@ class Loader:
             raise DataError(f"--steer {name}: {error}") from error
 
 
-def load(spec: str | Path, *, steer: Sequence[str] = (), dtype: str = "auto", device: str = "auto") -> LanguageModel:
+def load(
+    spec: str | Path, *, steer: str | Sequence[str] = (), dtype: str = "auto", device: str = "auto"
+) -> LanguageModel:
     """The language model of a spec: a zoo name, a model folder, an "org/name" in the hub cache, or a policy file.
 
     steer: steps such as "nudging:nudger=smollm2-135m-instruct,gamma=0.3", from the inside out. dtype: "auto",
     "float32", "bfloat16" or "float16". Raises ModelError for models that cannot be had, DataError for bad steps.
     """
-    return Loader(dtype, device).subject(spec, steer)
+    return Loader(dtype, device).subject(spec, [steer] if isinstance(steer, str) else steer)
 
 
 def read_policy(path: str | Path) -> tuple[str, list[Step]]:

@@ -88,6 +88,8 @@ class _Called:
     def start(self, text: str, limit: int) -> "_Finished":
         done = self._complete(text, limit)
         self.forwards += len(done.tokens)
+        if not done.tokens:  # endpoints that leave the end-of-sequence token out send nothing where it came first
+            return _Finished([""], [0.0], True, "")
         opening = done.tokens[0] if done.opening is None else done.opening
         return _Finished(list(done.tokens), list(done.top1_logprobs), done.finish_reason == "stop", opening)
 
