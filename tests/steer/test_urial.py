@@ -194,7 +194,8 @@ def test_a_full_context_ends_the_answer(tiny_gemma3):
     assert reply.stop_reason in ("context", "frame_end", "eos", "stop_string")
 
 
-def test_the_oldest_turns_are_dropped_never_the_prefix(tiny_gemma3, monkeypatch):
+def test_the_oldest_turns_are_dropped_never_the_prefix(tiny_gemma3, monkeypatch, caplog):
+    caplog.set_level("WARNING", logger=urial_policy.log.name)
     heard = []  # a handler of its own: other libraries' logging set-up must not decide whether it hears
     monkeypatch.setattr(urial_policy.log, "handle", heard.append)
     monkeypatch.setattr(urial_policy.log, "disabled", False)
