@@ -78,9 +78,9 @@ class Pool:
     def reserve(self, tokens: int) -> None:
         """Make room for every open slot and for `tokens` tokens in each, before a pass."""
         if tokens > self.capacity:
-            self.capacity = (tokens + tokens // 4 + _GROW) // _GROW * _GROW
+            self.capacity = (tokens + tokens // 8 + _GROW) // _GROW * _GROW
         if len(self.lengths) > self._slots:
-            self._slots = len(self.lengths) + len(self.lengths) // 2
+            self._slots = len(self.lengths) + len(self.lengths) // 8 + 1
 
     def layer(self, index: int, like: Tensor) -> tuple[Tensor, Tensor]:
         """Key and value storage of one layer, grown to what was reserved. like: (1, kv_heads, tokens, dim)."""
