@@ -80,7 +80,7 @@ def render_page(
     template = _templates().get_template("page.html.jinja")
     return template.render(
         title=title,
-        lead=[(slots.get(name), text) for name, text in sentences(results, metrics)],
+        lead=[(slots.get(name), text.replace(" %", "\u00a0%")) for name, text in sentences(results, metrics)],
         facts=_facts(results, prompts),
         subjects=[(slots[s.name], s, _short_hash(s.revision)) for s in results.subjects],
         measures=_measures(results, known, titles, notes, slots),
