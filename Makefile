@@ -39,6 +39,7 @@ bench: $(READY)
 	$(BIN)/python bench/urial.py
 
 docs: $(DOCS)
+	$(BIN)/python docs/generate.py
 	$(BIN)/mkdocs build --strict
 
 clean:

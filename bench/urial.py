@@ -8,7 +8,6 @@ Gemma-3-270m in float32 on this machine, greedy. The last line printed is one JS
 
 import argparse
 import json
-import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -21,17 +20,11 @@ from boresight.lm.session import common_prefix
 from boresight.measure.behaviour.refusal_rules import classify
 from boresight.stats import wilson
 from boresight.steer.urial import Urial, clean
+from boresight.steer.urial.claims import has_list, opens, stays
 from boresight.steer.urial.frame import answer_stopper
 
 ARMS = {"raw": None, "zero-shot": "zero-shot", "1-shot": "urial-1shot", "3-shot": "urial"}
 REFUSING = {"raw": None, "urial-help": "urial-help", "urial": "urial"}
-RUN_ON = re.compile(r"^\W{0,3}(?:query|question|user|q)\b ?\d*\W", re.IGNORECASE | re.MULTILINE)
-ITEM = re.compile(r"^\s*(?:\d+[.)]|[-*•])\s+\S", re.MULTILINE)
-OPENER = re.compile(
-    r"\W*(?:hi|hello|hey|sure|of course|certainly|absolutely|great|good question|happy to|glad|thank|what a"
-    r"|i'?a?m (?:glad|happy|sorry)|i'd (?:be|love))\b",
-    re.IGNORECASE,
-)
 
 
 def uncached(policy: Urial, query: str, how: Sampling) -> Completion:
@@ -94,10 +87,10 @@ def table(model, queries: Sequence[str], asked: dict[str, list[str]], tokens: in
             "ends": share("ends by itself", [c.finish_reason == "stop" for c in done]),
             "run_on": share(
                 "runs on into a new query",
-                [c.finish_reason == "stop_string" or bool(RUN_ON.search(c.text)) for c in done],
+                [not stays(c) for c in done],
             ),
-            "list": share("has list structure", [len(ITEM.findall(c.text)) >= 2 for c in done]),
-            "opener": share("opens by engaging", [bool(OPENER.match(c.text)) for c in done]),
+            "list": share("has list structure", [has_list(c) for c in done]),
+            "opener": share("opens by engaging", [opens(c) for c in done]),
         }
     for arm, variant in REFUSING.items():
         print(f"  {arm}, requests to refuse and not to")

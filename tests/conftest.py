@@ -46,6 +46,19 @@ def tiny_gemma3():
     return local_model(*build_tiny_gemma3(), name="tiny-gemma3")
 
 
+@pytest.fixture(scope="session")
+def folders(tiny_llama, tiny_gemma3, tmp_path_factory):
+    """Model folders on disk: a chat model (llama) and a base model (gemma)."""
+    root = tmp_path_factory.mktemp("models")
+    for name, local in (("chatty", tiny_llama), ("plain", tiny_gemma3)):
+        attention = local.model.config._attn_implementation
+        local.model.set_attn_implementation("eager")
+        local.model.save_pretrained(root / name)
+        local.model.set_attn_implementation(attention)
+        local.tokenizer.save_pretrained(root / name)
+    return root
+
+
 def zoo_model(name: str):
     """A real zoo model in float32, from the package index (its exact weights are what fixtures were recorded with)."""
     from boresight.lm.load import load_model

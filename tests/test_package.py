@@ -34,6 +34,7 @@ def test_importing_loads_nothing_heavy(statement):
         "from boresight.steer.nudging import nudge_loop, need_nudging, repeats_earlier, cut_repetitions, Nudging",
         "from boresight.steer.urial import render_prompt, cut_at_stop, clean_reference, clean, build_prompt",
         "from boresight.measure.behaviour import text_health, instructions, refusal, facts",
+        "from boresight.measure.latent.token_shift import shift_label, position_metrics, topk_metrics, token_shift",
         "from boresight.catalog import cards; cards()",
         "import boresight.cli",
     ],

@@ -3,23 +3,8 @@
 from dataclasses import dataclass
 from importlib import import_module
 
+from boresight.claim import Claim
 from boresight.errors import DataError
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a paper says and what a small run can check of it.
-
-    statement: the paper's claim. published: its figure, with the source. check: the direction that is checked here,
-    in words; `metric`, `a`, `b` name the comparison of a results file that shows it (b minus a above zero).
-    """
-
-    statement: str
-    published: str
-    check: str
-    metric: str = ""
-    a: str = ""
-    b: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +32,7 @@ METHODS = {
     "instructions": "boresight.measure.behaviour.instructions",
     "refusal": "boresight.measure.behaviour.refusal",
     "facts": "boresight.measure.behaviour.facts",
+    "token-shift": "boresight.measure.latent.token_shift",
 }
 """Slug -> module with a METHOD card. Adding a method is one line here (see CONTRIBUTING)."""
 

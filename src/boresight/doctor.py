@@ -7,13 +7,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 from boresight.lm import fetch, zoo
 from boresight.lm.cachedir import cache_dir
 from boresight.lm.child import bytes_in
+from boresight.taxonomy import Library, libraries
 
 MEMORY = 4e9  # bytes: converting Gemma takes 3.3 GB, the demo about as much
 DISK = 4e9  # bytes: the zoo takes 1.8 GB, and twice that while Gemma is converted
@@ -31,9 +32,10 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """All findings, in the order in which people read them. Takes about three seconds, most of it loading torch."""
+    """All findings, in the order in which people read them. Takes about four seconds, most of it importing."""
     steps: list[Callable[[], list[Check]]] = [
-        _python, _packages, _extras, _torch, _processor, _memory, _gpu, _cache, _models, _disk, _hub, _index,
+        _python, _packages, _extras, _libraries, _torch, _processor, _memory, _gpu,
+        _cache, _models, _disk, _hub, _index,
     ]  # fmt: skip
     checks: list[Check] = []
     for step in steps:
@@ -85,6 +87,44 @@ def _extras() -> list[Check]:
     lacking = [extra for extra, names in missing.items() if names]
     advice = f"optional; pip install 'boresight[{','.join(lacking)}]' adds them" if lacking else ""
     return [Check("extras", "ok", "; ".join(told), advice)]
+
+
+def _libraries() -> list[Check]:
+    return [check for library in libraries() for check in examine_library(library)]
+
+
+def examine_library(library: Library) -> list[Check]:
+    """What a library offers here, found by importing, and what older tutorials look for in it in vain."""
+    gone = "; ".join(f"{name}: {instead}" for name, instead in library.gone)
+    checks = [Check(f"not in {library.name}", "ok", gone)] if gone else []
+    if find_spec(library.name) is None:
+        extra = f"needs boresight[{library.extra}]" if library.extra else "not installed, and nothing runs without it"
+        advice = (
+            f"optional; for the {library.extra} commands, which are planned"
+            if library.extra
+            else "run pip install boresight"
+        )
+        return [Check(library.name, "ok" if library.extra else "fail", extra, advice), *checks]
+    version = metadata.version(library.name)
+    offered, missing = [], []
+    for heading, names in library.names:
+        here = [name for name in names if _offers(name)]
+        missing += [name.partition(":")[2] for name in names if name not in here]
+        offered.append(f"{heading}: {', '.join(name.partition(':')[2] for name in here) or 'none'}")
+    advice = ""
+    if missing or not _satisfied(f"{library.name}{library.pinned}"):
+        advice = f"boresight is written for {library.name}{library.pinned}"
+        advice += f"; missing are {', '.join(missing)}" if missing else ""
+    found = f"{version}; {'; '.join(offered)}"
+    return [Check(library.name, "warn" if advice else "ok", found, advice), *checks]
+
+
+def _offers(name: str) -> bool:
+    module, _, attribute = name.partition(":")
+    try:
+        return hasattr(import_module(module), attribute)
+    except Exception:  # a library that breaks while it is imported does not offer the name
+        return False
 
 
 def _requirements() -> list[tuple[str, list[str]]]:

@@ -3,6 +3,7 @@
 BoresightError
 ├── DataError      a file, row or column is not what is needed
 ├── ModelError     a model cannot be found or cannot do what was asked
+│   └── TokenizerMismatch   two models do not share a tokenizer
 └── OutputError    results cannot be written where they were asked for
 """
 
@@ -19,6 +20,10 @@ class DataError(BoresightError):
 
 class ModelError(BoresightError):
     """A model cannot be found, loaded, or do what was asked of it."""
+
+
+class TokenizerMismatch(ModelError):
+    """Two models were to be compared token by token and their tokenizers differ."""
 
 
 class OutputError(BoresightError):

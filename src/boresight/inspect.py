@@ -3,6 +3,9 @@
 Found through the package's entry point. SUBJECT is what `boresight.load` takes; `-M steer=...` wraps it.
 """
 
+import atexit
+import re
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,10 +16,18 @@ from boresight.measure.base import make_task
 from boresight.measure.battery import measure
 from boresight.measure.engine import BoresightAPI, Engine
 
+_Subject = tuple[str, tuple[str, ...], str, str]
+_engines: dict[_Subject, tuple[Engine, int]] = {}
+_lock = threading.Lock()
+
 
 @modelapi(name="boresight")
 class SubjectAPI(BoresightAPI):
-    """The provider `boresight/<subject>`: a model spec or policy file, or a name for an engine that runs already."""
+    """The provider `boresight/<subject>`: a model spec or policy file, or a name for an engine that runs already.
+
+    Inspect makes one of these for each task, role and configuration; those of the same subject share one engine, so
+    that its weights are in memory once. It ends when the last of them is closed.
+    """
 
     def __init__(
         self,
@@ -30,12 +41,55 @@ class SubjectAPI(BoresightAPI):
         dtype: str = "auto",
         device: str = "auto",
     ) -> None:
+        self._subject: _Subject | None = None
         if engine is None:
-            from boresight.steer.policy import load
-
-            steps = [steer] if isinstance(steer, str) else list(steer)
-            engine = Engine(load(model_name, steer=steps, dtype=dtype, device=device))
+            self._subject = (model_name, tuple(steps_of(steer)), dtype, device)
+            engine = _engine(self._subject)
+        self._shares = self._subject is not None
         super().__init__(model_name, base_url, api_key, config, engine=engine)
+
+    def close(self) -> None:
+        """Stop the engine, unless another still needs it."""
+        with _lock:
+            subject, self._subject = self._subject, None
+            if subject is None and self._shares:
+                return
+            if subject is not None:
+                engine, users = _engines.pop(subject)
+                if users > 1:
+                    _engines[subject] = (engine, users - 1)
+                    return
+        super().close()
+
+
+def _engine(subject: _Subject) -> Engine:
+    from boresight.steer.policy import load
+
+    spec, steps, dtype, device = subject
+    with _lock:
+        engine, users = _engines.get(subject, (None, 0))
+        if engine is None:
+            engine = Engine(load(spec, steer=steps, dtype=dtype, device=device))
+        _engines[subject] = (engine, users + 1)
+        return engine
+
+
+@atexit.register
+def _close_all() -> None:
+    """A thread that is computing when the interpreter goes would abort the process."""
+    for engine, _ in _engines.values():
+        engine.close()
+
+
+def steps_of(steer: str | Sequence[str]) -> list[str]:
+    """The steps in `-M steer=...`. Inspect cuts it at the commas: a piece that is KEY=VALUE goes back to its step."""
+    steps: list[str] = []
+    for piece in [steer] if isinstance(steer, str) else steer:
+        if steps and re.match(r"\w+=", piece):
+            steps[-1] += f",{piece}" if ":" in steps[-1] else f":{piece}"
+        else:
+            steps.append(piece)
+    return steps
 
 
 def inspect_model(name: str, engine: Engine) -> Model:

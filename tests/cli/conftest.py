@@ -5,19 +5,6 @@ import pytest
 from boresight.cli import main
 
 
-@pytest.fixture(scope="session")
-def folders(tiny_llama, tiny_gemma3, tmp_path_factory):
-    """Model folders on disk: a chat model (llama) and a base model (gemma)."""
-    root = tmp_path_factory.mktemp("models")
-    for name, local in (("chatty", tiny_llama), ("plain", tiny_gemma3)):
-        attention = local.model.config._attn_implementation
-        local.model.set_attn_implementation("eager")
-        local.model.save_pretrained(root / name)
-        local.model.set_attn_implementation(attention)
-        local.tokenizer.save_pretrained(root / name)
-    return root
-
-
 @pytest.fixture
 def cli(capsys):
     """Run the command line in this process: (exit code, stdout, stderr)."""

@@ -79,7 +79,7 @@ def test_an_output_folder_that_cannot_be_used(one_line, folders, tmp_path):
     assert (tmp_path / "x").read_text() == "x"
 
 
-def test_interrupting_leaves_no_half_written_file(folders, tmp_path):
+def test_interrupting_leaves_a_run_that_can_be_resumed(cli, one_line, folders, tmp_path):
     out = tmp_path / "run"
     command = [
         sys.executable,
@@ -102,8 +102,16 @@ def test_interrupting_leaves_no_half_written_file(folders, tmp_path):
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130, err
     assert "Traceback" not in err
-    assert err.splitlines()[-1] == "boresight: interrupted"
-    assert {p.name for p in out.iterdir()} <= {"config.yaml", "env.json", "logs"}
+    assert err.splitlines()[-2:] == [
+        f"boresight: the answers so far are kept; boresight audit --resume {out} goes on",
+        "boresight: interrupted",
+    ]
+    assert {p.name for p in out.iterdir()} == {"config.yaml", "env.json", "logs", "journal.jsonl"}
+
+    contradicting = ("audit", "--resume", out, "--seed", "3")
+    assert "--seed 3 contradicts" in one_line(*contradicting)
+    assert cli("audit", "--resume", out, "--json")[0] == 0
+    assert {p.name for p in out.iterdir()} == {"config.yaml", "env.json", "logs", "results.json", "report.html"}
 
 
 def test_compare_two_runs(cli, one_line, folders, tmp_path):
@@ -116,3 +124,18 @@ def test_compare_two_runs(cli, one_line, folders, tmp_path):
     assert [c["n"] for c in json.loads(text)["comparisons"]] == [3, 3]
     assert "does not exist" in one_line("compare", tmp_path / "nothing")
     assert "only the subject" in one_line("compare", tmp_path / "chatty")
+
+
+def test_resuming_what_needs_it_not(cli, one_line, folders, tmp_path):
+    out = tmp_path / "run"
+    assert "no such folder" in one_line("audit", "--resume", out)
+    assert cli("audit", folders / "chatty", *ASK, "--out", out)[0] == 0
+    before = (out / "results.json").read_text()
+    code, text, err = cli("audit", "--resume", out)
+    assert (code, text, err) == (0, "", f"nothing to resume: {out} is finished\n")
+    code, text, err = cli("audit", "--resume", out, "--json", "--fail-under", "facts.exact=0.9")
+    assert (code, text) == (1, before)
+    assert "failed: chatty has facts.exact" in err
+    assert {p.name for p in out.iterdir()} == {"config.yaml", "env.json", "logs", "results.json", "report.html"}
+    (tmp_path / "x").mkdir()
+    assert "no config.yaml" in one_line("audit", "--resume", tmp_path / "x")

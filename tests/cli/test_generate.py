@@ -120,3 +120,38 @@ def test_a_policys_own_length_holds_unless_the_command_line_says_otherwise(cli, 
     short = [json.loads(line)["tokens"] for line in cli(*ask)[1].splitlines()]
     longer = [json.loads(line)["tokens"] for line in cli(*ask, "--max-new-tokens", "40")[1].splitlines()]
     assert max(short) < 30 < max(longer)
+
+
+def test_resuming_a_file_of_answers(cli, one_line, folders, prompts, tmp_path):
+    out, part = tmp_path / "out.jsonl", tmp_path / "out.jsonl.part"
+    ask = ("generate", folders / "chatty", prompts, *ASK, "--temperature", "1", "--out", out)
+    assert cli(*ask, "--resume")[0] == 0  # nothing there yet: it begins
+    whole = out.read_bytes()
+    code, _, err = cli(*ask, "--resume")
+    assert (code, err) == (0, f"nothing to resume: {out} is complete\n")
+    out.unlink()
+    from boresight.report.journal import Journal
+
+    with pytest.MonkeyPatch.context() as patch:  # killed when all is there but the file
+        patch.setattr("boresight.report.answers.write_text", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        code, _, err = cli(*ask)
+    assert code == 130
+    assert f"the answers so far are in {part}" in err
+    held = part.read_bytes().splitlines(keepends=True)
+    assert len(held) == 3
+    part.write_bytes(b"".join(held[:2]) + held[2][:30])
+    assert "go on with --resume" in one_line(*ask)
+    assert "begun with other sampling" in one_line(*ask, "--seed", "9", "--resume")
+    assert "begun with other model" in one_line("generate", folders / "plain", *ask[2:], "--resume")
+    prompts.write_text('{"prompt": "Something else"}\n')
+    assert "begun with other prompts" in one_line(*ask, "--resume")
+    assert len(Journal(part).entries) == 1
+    rows = [
+        {"id": "a", "prompt": "What do plants need?"},
+        {"messages": [{"role": "user", "content": "Tom has 3 apples."}]},
+    ]
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert cli(*ask, "--resume")[0] == 0
+    assert out.read_bytes() == whole
+    assert not part.exists()
+    assert "--resume goes with --out" in one_line(*ask[:-2], "--resume")

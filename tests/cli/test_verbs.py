@@ -8,7 +8,9 @@ import pytest
 from boresight import catalog
 from boresight.cli import app
 
-VERBS = ("demo", "audit", "compare", "generate", "chat", "methods", "models", "doctor")
+VERBS = (
+    "demo", "audit", "compare", "generate", "chat", "methods", "taxonomy", "claims", "models", "doctor",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -87,11 +89,12 @@ def test_a_warning_is_one_line_without_source_code(cli, folders):
 
 
 def test_control_characters_do_not_reach_the_terminal(cli, folders, monkeypatch, tiny_gemma3):
-    from boresight.lm.base import Completion
-    from boresight.lm.local import LocalModel
+    from boresight.lm import stream
+    from boresight.lm.base import Completion, Span
 
+    said = [Span("m", "a\x1b"), Span("m", "[31mb"), Completion("a\x1b[31mb", 2, "stop")]
     monkeypatch.setattr("sys.stdin", io.StringIO("Hi\n\n"))
-    monkeypatch.setattr(LocalModel, "generate", lambda *a, **k: [Completion("a\x1b[31mb", 2, "stop")])
+    monkeypatch.setattr(stream, "stream_local", lambda *a, **k: iter(said))
     code, text, _ = cli("chat", folders / "plain")
     assert code == 0
     assert "\x1b[31m" not in text

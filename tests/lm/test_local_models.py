@@ -5,7 +5,7 @@ import torch
 from architectures import forward, raw
 
 from boresight.errors import ModelError
-from boresight.lm import local
+from boresight.lm import machine
 from boresight.lm.base import Sampling
 from boresight.lm.local import LocalModel, fastest_dtype, load_local
 
@@ -96,10 +96,10 @@ def test_what_cannot_be_loaded_is_said_in_one_sentence(folder, tmp_path):
 
 
 def test_the_fastest_dtype_is_measured_once_and_used(folder, monkeypatch):
-    monkeypatch.setattr(local, "_FASTEST", None)
+    monkeypatch.setattr(machine, "_FASTEST", None)
     assert fastest_dtype() in (torch.float32, torch.bfloat16)
     for kind in (torch.float32, torch.bfloat16):
-        monkeypatch.setattr(local, "_FASTEST", kind)
+        monkeypatch.setattr(machine, "_FASTEST", kind)
         assert fastest_dtype() is kind
         if not torch.cuda.is_available():
             assert load_local(folder, name="m").dtype is kind

@@ -86,6 +86,58 @@ def test_closing_stops_a_generation_at_the_next_pass(tiny_llama):
     assert isinstance(engine.ask(PROMPTS[0], SHORT).exception(0), Stopped)
 
 
+def test_no_request_is_lost_however_close_it_comes_to_the_end(tiny_llama):
+    class Quick:
+        name = "quick"
+        describe = tiny_llama.describe
+
+        def generate(self, chats, sampling=None, *, on_done=None, on_step=None):
+            for i in range(len(chats)):
+                on_done(i, Completion("a", 1, "stop"))
+
+    for _ in range(40):
+        engine, found = Engine(Quick()), []
+        start = threading.Barrier(4)
+
+        def ask_on(engine=engine, found=found, start=start):
+            start.wait()
+            found += [engine.ask(PROMPTS[i % 7], SHORT) for i in range(50)]
+
+        askers = [threading.Thread(target=ask_on) for _ in range(3)]
+        for asker in askers:
+            asker.start()
+        start.wait()
+        engine.close()
+        for asker in askers:
+            asker.join()
+        assert len(found) == 150
+        assert not wait(found, 5).not_done
+
+
+def test_known_answers_are_handed_out_and_the_others_are_told(tiny_llama):
+    first, second = [], []
+    with Engine(tiny_llama, on_done=lambda slot, answer: first.append((slot, answer))) as engine:
+        engine.submit([(p, SHORT) for p in [*PROMPTS, PROMPTS[0]]])
+        texts = [engine.ask(p, SHORT).result(60).text for p in [*PROMPTS, PROMPTS[0]]]
+    assert len({slot for slot, _ in first}) == 8
+    assert sorted(number for (_, number), _ in first) == [0] * 7 + [1]
+    with Engine(tiny_llama, known=dict(first[:5]), on_done=lambda slot, _: second.append(slot)) as engine:
+        engine.submit([(p, SHORT) for p in [*PROMPTS, PROMPTS[0]]])
+        assert [engine.ask(p, SHORT).result(60).text for p in [*PROMPTS, PROMPTS[0]]] == texts
+    assert sorted(second) == sorted(slot for slot, _ in first[5:])
+
+
+def test_a_failing_listener_ends_the_engine(tiny_llama):
+    def full(slot, answer):
+        raise OSError("no space left")
+
+    with Engine(tiny_llama, on_done=full) as engine:
+        asked = [engine.ask(p, SHORT) for p in PROMPTS]
+        assert not wait(asked, 60).not_done
+        assert {type(f.exception()) for f in asked} == {Stopped}
+        assert str(engine.trouble) == "no space left"
+
+
 def test_a_broken_model_fails_every_request():
     class Broken:
         name = "broken"

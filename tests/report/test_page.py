@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from boresight.lm.base import Span
 from boresight.report.page import FOLD_CHARS, Answer, Exchange, marked, render_page
 from boresight.report.results import MeasureRow, Results, SubjectRow
-from boresight.report.safe import MARKED, name_of, visible
+from boresight.safe import MARKED, name_of, visible
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 SVG_LEAVES = {"path", "circle", "rect", "line"}

@@ -402,7 +402,7 @@ def test_the_threshold_is_strict():
 
 def test_the_card_names_the_method():
     assert METHOD.slug == "nudging"
-    assert METHOD.claims[0].metric == "text-health.ends"
+    assert METHOD.claims[0].check.metric == "text-health.ends"
 
 
 def test_a_completion_without_tokens_is_an_end_of_sequence():

@@ -6,7 +6,7 @@ import pytest
 
 from boresight.errors import DataError, ModelError
 from boresight.lm.base import LanguageModel, Sampling
-from boresight.steer.nudging import Nudging
+from boresight.steer.nudging import Nudging, policy
 from random_pairs import CHAT_PROMPT, PROMPT, random_pair
 
 GAMMAS = (0.1, 0.3, 0.5, 0.9)
@@ -99,6 +99,44 @@ def test_a_stream_that_is_left_frees_its_caches(pair, monkeypatch):
     assert [len(pool.lengths) for pool in pools] == [0, 0]
 
 
+@pytest.mark.parametrize("seed", range(50))
+def test_batches_of_random_pairs_equal_the_reference_whatever_the_mode(seed, monkeypatch):
+    base, nudger = random_pair(seed)
+    numbers = {"gamma": GAMMAS[seed % 4], "max_new_tokens": 20}
+    pairs = [(f"{n} {PROMPT}", f"{n} {CHAT_PROMPT}") for n in ("one", "two", "a", "")]
+    reference = Nudging(base, nudger, mode="reference", **numbers)
+    expected = [shape(reference.run(*p)) for p in pairs]
+    for mode in ("cached", "speculative"):
+        assert [shape(r) for r in Nudging(base, nudger, mode=mode, **numbers).run_batch(pairs)] == expected
+    monkeypatch.setattr(policy, "CHEAP", 0)  # as if the nudger were much smaller: whole drafts first
+    drafting = Nudging(base, nudger, mode="speculative", **numbers)
+    assert drafting._drafts_are_cheap()
+    assert [shape(r) for r in drafting.run_batch(pairs)] == expected
+    assert [shape(drafting.run(*p)) for p in pairs] == expected
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_lazy_drafting_is_exact_up_to_the_draft_that_would_have_ended_it(seed):
+    base, nudger = random_pair(seed)
+    numbers = {"gamma": GAMMAS[seed % 4], "max_new_tokens": 20}
+    pairs = [(PROMPT, CHAT_PROMPT), (f"a {PROMPT}", f"a {CHAT_PROMPT}")]
+    cached, speculative = (
+        Nudging(base, nudger, exact_stop=False, mode=mode, **numbers) for mode in ("cached", "speculative")
+    )
+    lazy = [cached.run(*p) for p in pairs]
+    for policy_ in (cached, speculative):
+        assert [shape(r) for r in policy_.run_batch(pairs)] == [shape(r) for r in lazy]
+    assert [shape(speculative.run(*p)) for p in pairs] == [shape(r) for r in lazy]
+    for found, exact in zip(lazy, (Nudging(base, nudger, **numbers).run(*p) for p in pairs), strict=True):
+        if exact.stop_reason != "nudging_model_stop":
+            assert shape(found) == shape(exact)
+            continue
+        last = exact.segments[-1].text if exact.segments and exact.segments[-1].source == "nudge" else ""
+        before = exact.raw_text.removesuffix(last)
+        assert found.raw_text.startswith(before)
+        assert found.rounds >= exact.rounds
+
+
 def test_lazy_drafting_asks_less_and_differs_only_where_the_nudger_would_end():
     asked = 0
     for seed in range(12):
@@ -150,7 +188,7 @@ def test_settings_out_of_range_and_models_without_sessions_are_refused(pair):
         Nudging(*pair, gamma=1.5)
     with pytest.raises(ValueError, match="mode is 'fast'"):
         Nudging(*pair, mode="fast")
-    with pytest.raises(ModelError, match=r"local model as its base.*\+nudging has no decode sessions"):
+    with pytest.raises(ModelError, match=r"cannot stand on nudging: nudging continues"):
         Nudging(Nudging(*pair), pair[1])  # type: ignore[arg-type]
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from boresight.errors import DataError, ModelError
-from boresight.steer.policy import Loader, check_step, load, parse_step, read_policy
+from boresight.steer.policy import Loader, check_stack, load, parse_step, read_policy
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from boresight.steer.policy import Loader, check_step, load, parse_step, read_po
     ],
 )
 def test_parse_step(text, step):
-    assert parse_step(text) == step
+    assert parse_step(text) == (*step, f"--steer {step[0]}")
 
 
 @pytest.mark.parametrize(
@@ -24,14 +24,14 @@ def test_parse_step(text, step):
     [
         ("nudging:gamma", "key=value"),
         ("nudging:=3", "key=value"),
-        ("nudge", "no steering method is called 'nudge'; there are nudging, urial"),
-        ("nudging", "needs nudger="),
-        ("nudging:nudger=a,gama=0.3", "no setting 'gama'; it takes nudger, gamma"),
-        ("nudging:nudger=3", "must be a model spec"),
-        ("nudging:nudger=a,gamma=abc", "gamma is 'abc'; a value like 0.3 is needed"),
+        ("nudge", "no steering method is called 'nudge'; did you mean nudging"),
+        ("nudging", "--steer nudging: nudger is missing"),
+        ("nudging:nudger=a,gama=0.3", "no setting 'gama'; did you mean gamma"),
+        ("nudging:nudger=3", "nudger is 3; the name of a model is needed"),
+        ("nudging:nudger=a,gamma=abc", "gamma is 'abc'; a number like 0.3 is needed"),
         ("nudging:nudger=a,gamma=true", "gamma is True"),
-        ("nudging:nudger=a,base_chunk=4.5", "base_chunk is 4.5; a value like 16 is needed"),
-        ("nudging:nudger=a,exact_stop=1", "exact_stop is 1; a value like True is needed"),
+        ("nudging:nudger=a,base_chunk=4.5", "base_chunk is 4.5; a whole number like 16 is needed"),
+        ("nudging:nudger=a,exact_stop=1", "exact_stop is 1; true or false is needed"),
         ("urial:max_new_tokens=many", "max_new_tokens is 'many'"),
         ("nudging:nudger=a,gamma=[1", "cannot be read as YAML"),
     ],
@@ -44,19 +44,77 @@ def test_bad_steps_are_found_before_a_model_is_loaded(text, message):
 def test_a_policy_file(tmp_path):
     path = tmp_path / "p.yaml"
     path.write_text("model: gemma-3-270m\nsteer:\n  - urial:\n  - nudging: {nudger: m, gamma: 0.2}\n")
-    assert read_policy(path) == ("gemma-3-270m", [("urial", {}), ("nudging", {"nudger": "m", "gamma": 0.2})])
-    check_step(read_policy(path)[1][1])
+    model, steps = read_policy(path)
+    assert model == "gemma-3-270m"
+    assert [step[:2] for step in steps] == [("urial", {}), ("nudging", {"nudger": "m", "gamma": 0.2})]
+    assert [step.where for step in steps] == [f"{path}: step 1 (urial)", f"{path}: step 2 (nudging)"]
+    check_stack(steps)
+
+
+def test_a_policy_file_may_stand_on_another(tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "urial.yaml").write_text("model: m\nsteer: [urial: {prompt: urial-help}]\n")
+    (tmp_path / "top.yaml").write_text("model: below/urial.yaml\nsteer: [nudging: {nudger: n}]\n")
+    model, steps = read_policy(tmp_path / "top.yaml")
+    assert (model, [step.name for step in steps]) == ("m", ["urial", "nudging"])
+    (tmp_path / "below" / "urial.yaml").write_text("model: ../top.yaml\n")
+    with pytest.raises(DataError, match=r"top\.yaml stands on itself"):
+        read_policy(tmp_path / "top.yaml")
+
+
+def test_a_message_names_file_step_and_key(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("model: no-such-model\nsteer:\n  - urial:\n  - nudging: {nudger: m, gamma: high}\n")
+    with pytest.raises(DataError) as error:
+        load(path)
+    assert str(error.value) == f"{path}: step 2 (nudging): gamma is 'high'; a number like 0.3 is needed"
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (["nudging:nudger=a", "urial"], "urial cannot stand on nudging: urial puts a prompt before .* written by two"),
+        (["nudging:nudger=a", "nudging:nudger=b"], "nudging cannot stand on nudging"),
+        (["urial", "urial"], "urial cannot stand on urial: .* already reads a prompt of its own"),
+        (["ensemble:partner=a", "nudging:nudger=b"], "nudging cannot stand on ensemble"),
+        (["urial", "ensemble:partner=a"], "ensemble cannot stand on urial"),
+        (["urial", "proxy-tuning:tuned=a,untuned=b"], "proxy-tuning cannot stand on urial"),
+        (["urial", "nudging:nudger=a", "urial"], "urial cannot stand on nudging"),
+        (["urial:max_new_tokens=9", "nudging:nudger=a"], "--steer urial: max_new_tokens has no effect under nudging"),
+        (["nudging:nudger=p.yaml"], "nudger is a policy file; a model of its own is needed"),
+    ],
+)
+def test_what_cannot_stand_is_told_in_a_sentence_before_a_model_is_loaded(steps, message):
+    with pytest.raises(DataError, match=message) as error:
+        Loader().subject("no-such-model", steps)
+    assert "\n" not in str(error.value)
+
+
+def test_the_same_stack_from_yaml_and_from_the_command_line(tmp_path, tiny_gemma3, tiny_llama):
+    path = tmp_path / "p.yaml"
+    path.write_text("model: base\nsteer:\n  - urial: {prompt: zero-shot}\n  - nudging: {nudger: small, gamma: 0.4}\n")
+    loader = Loader()
+    loader._models = {"base": tiny_gemma3, "small": tiny_llama}
+    typed = loader.subject("base", ["urial:prompt=zero-shot", "nudging:nudger=small,gamma=0.4"])
+    written = loader.subject(path)
+    half = tmp_path / "half.yaml"
+    half.write_text("model: base\nsteer: [urial: {prompt: zero-shot}]\n")
+    mixed = loader.subject(half, ["nudging:nudger=small,gamma=0.4"])
+    assert written.describe() == typed.describe() == mixed.describe()
+    assert typed.name == "tiny-gemma3+urial+nudging"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("steer: []", "model"),
-        ("model: a\ncolour: red", "colour"),
+        ("model: a\ncolour: red", "no key 'colour'; a policy has"),
         ("model: [", "not valid YAML"),
         ("[" * 3000, "not valid YAML"),
-        ("model: a\nsteer: urial", "steer"),
-        ("model: a\nsteer: [{urial: {}, nudging: {}}]", "one {name"),
+        ("model: a\nsteer: urial", "'steer' is 'urial'"),
+        ("model: a\nsteer: [{urial: {}, nudging: {}}]", "step 1 must be one {name"),
+        ("model: a\nsteer: [urial: {}, nudging]", "step 2 is 'nudging'"),
+        ("model: [1]", "'model' is"),
         ("- a", "p.yaml"),
     ],
 )

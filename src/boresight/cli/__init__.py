@@ -36,7 +36,7 @@ def _root(
 
 
 def _register() -> None:
-    from boresight.cli import audit, chat, compare, demo, doctor, generate, methods, models
+    from boresight.cli import audit, chat, claims, compare, demo, doctor, generate, methods, models, taxonomy
 
     app.command("demo")(demo.demo)
     app.command("audit")(audit.audit)
@@ -44,6 +44,8 @@ def _register() -> None:
     app.command("generate")(generate.generate)
     app.command("chat")(chat.chat)
     app.command("methods")(methods.methods)
+    app.command("taxonomy")(taxonomy.taxonomy)
+    app.command("claims")(claims.claims)
     app.add_typer(models.app, name="models")
     app.command("doctor")(doctor.doctor)
 

@@ -1,6 +1,7 @@
 """boresight audit: measure models or policies."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -8,17 +9,30 @@ from boresight.cli.options import Device, Dtype, Json, Out, Seed, Steer
 
 
 def audit(
-    subjects: Annotated[list[str], typer.Argument(metavar="SUBJECT...", help="Model specs or policy files (.yaml).")],
+    context: typer.Context,
+    subjects: Annotated[
+        list[str] | None, typer.Argument(metavar="SUBJECT...", help="Model specs or policy files (.yaml).")
+    ] = None,
     steer: Steer = None,
     battery: Annotated[str, typer.Option(help="Set of measures to run.")] = "quick",
     measure: Annotated[
         list[str] | None, typer.Option("--measure", help="Run this measure instead; may be repeated.")
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            "--prompts", metavar="FILE", help="Prompts of token-shift, as JSON lines (default: a built-in set)."
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Prompts per measure, drawn with the seed.")] = None,
     max_new_tokens: Annotated[
         int | None, typer.Option("--max-new-tokens", min=1, help="Cap on every measure's own answer length.")
     ] = None,
     out: Out = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", metavar="DIR", help="Go on with the interrupted audit in DIR, as it was begun."),
+    ] = None,
     seed: Seed = 0,
     fail_under: Annotated[
         list[str] | None,
@@ -40,36 +54,139 @@ def audit(
 
     The first subject is the baseline of all comparisons. --steer applies to every subject named.
 
+    --resume DIR goes on with an audit that was interrupted or killed; it takes everything else from DIR.
+
+    --measure token-shift BASE ALIGNED compares the two at every token of the second one's answers.
+
     Example: boresight audit gemma-3-270m smollm2-135m-instruct --battery quick --limit 20 --out runs/first
     """
-    from boresight.cli.progress import bars, busy
+    from boresight.cli.progress import bars, busy, said_if_interrupted
     from boresight.cli.show import show_run
+    from boresight.errors import DataError
     from boresight.measure.battery import chosen
     from boresight.report.checks import failures, parse_limits
-    from boresight.report.files import new_directory, unless_it_fails
+    from boresight.report.files import claimed
     from boresight.report.metrics import known_metrics
     from boresight.report.run import audit as run_audit
     from boresight.report.run import default_folder, load_subjects
 
+    if resume:
+        _resume(resume, _given(context), fail_under or [], fail_over or [], json_)
+        return
+    if not subjects:
+        raise DataError("missing argument 'SUBJECT...': name a model to measure, or a run with --resume")
+    if "token-shift" in (measure or []):
+        if len(measure or []) > 1 or steer:
+            raise DataError("token-shift runs alone, and takes policy files (.yaml) as BASE and ALIGNED, not --steer")
+        limits = (fail_under or [], fail_over or [])
+        _token_shift(subjects, prompts, limit, max_new_tokens, out, seed, limits, dtype, device, json_)
+        return
+    if prompts:
+        raise DataError("--prompts goes with --measure token-shift; the other measures have prompts of their own")
     known = known_metrics(chosen(battery, measure or []))
     under, over = parse_limits(fail_under or [], known), parse_limits(fail_over or [], known, "--fail-over")
-    folder = new_directory(out or default_folder("audit"))
-    with unless_it_fails(folder), busy("loading models"):
-        loaded = load_subjects(subjects, steer or [], dtype, device)
-    with bars() as progress:
-        run = run_audit(
-            loaded,
-            out=folder,
-            battery=battery,
-            measures=measure or [],
-            limit=limit,
-            seed=seed,
-            max_new_tokens=max_new_tokens,
-            progress=progress,
-            config={"specs": subjects, "steer": steer or [], "dtype": dtype, "device": device},
-        )
+    with claimed(out or default_folder("audit")) as folder, said_if_interrupted(folder):
+        with busy("loading models"):
+            loaded = load_subjects(subjects, steer or [], dtype, device)
+        named = {n: {"spec": s, "steer": steer or []} for n, s in zip(loaded, subjects, strict=True)}
+        with bars() as progress:
+            run = run_audit(
+                loaded,
+                out=folder,
+                battery=battery,
+                measures=measure or [],
+                limit=limit,
+                seed=seed,
+                max_new_tokens=max_new_tokens,
+                progress=progress,
+                config={"models": named, "dtype": dtype, "device": device},
+            )
     show_run(run, as_json=json_)
-    beyond = failures(run.results, under, over)
+    _exit_if(failures(run.results, under, over))
+
+
+def _given(context: typer.Context) -> dict[str, Any]:
+    """Option -> value of what stands on the command line and says how an audit is done."""
+    names = ["subjects", "steer", "battery", "measure", "prompts", "limit", "max_new_tokens", "out"]
+    names += ["seed", "dtype", "device"]
+    found: dict[str, Any] = {}
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source and source.name == "COMMANDLINE" and context.params[name] not in (None, []):
+            found["subjects" if name == "subjects" else f"--{name.replace('_', '-')}"] = context.params[name]
+    return found
+
+
+def _resume(directory: Path, given: dict[str, Any], fail_under: list[str], fail_over: list[str], as_json: bool) -> None:
+    from boresight.cli.progress import bars, said_if_interrupted
+    from boresight.cli.show import show_run
+    from boresight.measure.battery import chosen
+    from boresight.report.checks import failures, parse_limits
+    from boresight.report.metrics import known_metrics, metrics_of
+    from boresight.report.results import read_results
+    from boresight.report.resume import require_same, resume, unfinished
+
+    if given.get("--out") == directory:
+        del given["--out"]
+    asked = unfinished(directory)
+    if asked is not None:
+        require_same(directory, asked, given)
+        known = known_metrics(chosen("", asked["measures"]))
+    else:
+        known = metrics_of(read_results(directory))
+    under, over = parse_limits(fail_under, known), parse_limits(fail_over, known, "--fail-over")
+    with said_if_interrupted(directory), bars() as progress:
+        run = resume(directory, progress=progress)
+    if run:
+        show_run(run, as_json=as_json)
+        results = run.results
+    else:
+        typer.echo(f"nothing to resume: {directory} is finished", err=True)
+        results = read_results(directory)
+        if as_json:
+            typer.echo(results.to_json(), nl=False)
+    _exit_if(failures(results, under, over))
+
+
+def _token_shift(
+    subjects: list[str],
+    prompts: Path | None,
+    limit: int | None,
+    max_new_tokens: int | None,
+    out: Path | None,
+    seed: int,
+    limits: tuple[list[str], list[str]],
+    dtype: str,
+    device: str,
+    as_json: bool,
+) -> None:
+    """The run of a pair: BASE and ALIGNED. limits: what --fail-under and --fail-over said."""
+    from boresight.cli.progress import bars, busy
+    from boresight.cli.show import show_shift
+    from boresight.errors import DataError
+    from boresight.report.checks import failures, parse_limits
+    from boresight.report.files import new_directory, unless_it_fails
+    from boresight.report.run import default_folder, load_subjects
+    from boresight.report.shift import aligned_only, audit_shift, metrics, prompts_of
+
+    if len(subjects) != 2:
+        raise DataError(f"token-shift compares two subjects, BASE and ALIGNED; {len(subjects)} named")
+    under, over = parse_limits(limits[0], metrics()), parse_limits(limits[1], metrics(), "--fail-over")
+    chats = prompts_of(prompts, limit, seed)
+    folder = new_directory(out or default_folder("token-shift"))
+    with unless_it_fails(folder), busy("loading models"):
+        loaded = load_subjects(subjects, (), dtype, device)
+    asked = {"specs": subjects, "dtype": dtype, "device": device, "file": str(prompts) if prompts else None}
+    with bars() as shown:
+        run = audit_shift(
+            loaded, chats, out=folder, seed=seed, max_new_tokens=max_new_tokens, progress=shown, config=asked
+        )
+    show_shift(run, as_json=as_json)
+    _exit_if(failures(aligned_only(run.results), under, over))
+
+
+def _exit_if(beyond: list[str]) -> None:
+    """Exit code 1, and why, if a limit was passed."""
     for line in beyond:
         typer.echo(line, err=True)
     if beyond:

@@ -1,10 +1,15 @@
 """boresight chat: talk to a model or policy in the terminal."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from boresight.cli.options import Device, Dtype, MaxNewTokens, Seed, Steer, Temperature, TopP, sampling_of
+
+if TYPE_CHECKING:
+    from boresight.chat import Chat
+    from boresight.lm.base import Completion, LanguageModel, Sampling, Span
 
 
 def chat(
@@ -30,7 +35,8 @@ def chat(
     from boresight.chat import user
     from boresight.cli.progress import busy
     from boresight.errors import DataError
-    from boresight.report.safe import visible
+    from boresight.lm.base import Span
+    from boresight.safe import visible
     from boresight.steer.policy import load
 
     if sys.stdin is None:
@@ -50,16 +56,37 @@ def chat(
             turns = []
             continue
         turns += user(line.strip(), system if not turns else "")
+        running = streamed(loaded, turns, sampling)
         with busy("writing"):
-            done = loaded.generate([turns], sampling)[0]
-        shown = Text()
-        spans = done.trace.spans
-        if "".join(s.text for s in spans).strip() == done.text.strip():
-            for span in spans:
-                shown.append(visible(span.text), "underline" if span.role == "nudge" else "")
-        else:
-            shown.append(visible(done.text))
-        console.print(shown, soft_wrap=True)
+            piece = next(running)
+        shown = ""
+        while isinstance(piece, Span):
+            text = piece.text if shown else piece.text.lstrip()
+            console.print(Text(visible(text), "underline" if piece.role == "nudge" else ""), end="", soft_wrap=True)
+            shown += text
+            piece = next(running)
+        done = piece
+        console.print()
+        if shown.strip() != done.text.strip():
+            console.print("[dim](the end repeats itself and is cut from what the model reads)[/dim]")
         if done.finish_reason != "stop":
             console.print(f"[dim]({done.finish_reason})[/dim]")
         turns.append({"role": "assistant", "content": done.text})
+
+
+def streamed(model: "LanguageModel", chat: "Chat", sampling: "Sampling | None") -> "Iterator[Span | Completion]":
+    """The answer in pieces as it is written, then the Completion; in one piece where a model answers only whole."""
+    if hasattr(model, "stream_chat"):
+        return model.stream_chat(chat, sampling)  # type: ignore[attr-defined]
+    if hasattr(model, "session"):
+        from boresight.lm.stream import stream_local
+
+        return stream_local(model, chat, sampling)  # type: ignore[arg-type]
+    (done,) = model.generate([chat], sampling)
+    return iter((*done.trace.spans, done) if done.trace.spans else (_whole(done), done))
+
+
+def _whole(done: "Completion") -> "Span":
+    from boresight.lm.base import Span
+
+    return Span("", done.text)

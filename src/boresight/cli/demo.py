@@ -19,7 +19,7 @@ def demo(
 
     Example: boresight demo --out runs/demo
     """
-    from boresight.cli.progress import bars, busy
+    from boresight.cli.progress import bars, busy, said_if_interrupted
     from boresight.cli.show import show_run
     from boresight.report.demo import demo as run_demo
     from boresight.report.demo import demo_subjects
@@ -29,7 +29,7 @@ def demo(
     folder = out or default_folder("demo")
     with busy("loading models"):
         subjects = demo_subjects()
-    with bars() as progress:
+    with said_if_interrupted(folder), bars() as progress:
         run = run_demo(subjects, folder, fast=fast, seed=seed, progress=progress)
     show_run(run, as_json=json_)
     peak = peak_memory_mib()

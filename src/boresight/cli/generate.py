@@ -18,6 +18,9 @@ def generate(
     ] = None,
     steer: Steer = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write JSON lines here instead of to stdout.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep the answers that a killed run left beside --out, and make the rest.")
+    ] = False,
     trace: Annotated[
         Path | None, typer.Option("--trace", help="Write who wrote what, with probabilities, to this JSON file.")
     ] = None,
@@ -29,7 +32,10 @@ def generate(
     dtype: Dtype = "auto",
     device: Device = "auto",
 ) -> None:
-    """Answer prompts: JSON lines in, JSON lines out, each as soon as it is complete ("index" tells its row).
+    """Answer prompts: JSON lines in, JSON lines out ("index" tells the row).
+
+    To stdout each line goes as soon as it is complete. The file of --out appears when it is complete, in the order of
+    the prompts; the same command with --resume goes on after an interruption.
 
     One --prompt without --out prints the plain answer.
 
@@ -41,9 +47,14 @@ def generate(
     from boresight.cli.progress import busy
     from boresight.data.requests import Request, read_requests
     from boresight.errors import DataError
-    from boresight.report.answers import answer_all
+    from boresight.report.answers import answer_all, journal_path
     from boresight.steer.policy import load
 
+    if resume and not out:
+        raise DataError("--resume goes with --out: it keeps the answers that a killed run left beside that file")
+    if resume and out and out.is_file() and not journal_path(out).exists():
+        typer.echo(f"nothing to resume: {out} is complete", err=True)
+        return
     if bool(prompt) == bool(file):
         raise DataError("generate needs either a file of prompts or --prompt, one of the two")
     if prompt:
@@ -56,4 +67,4 @@ def generate(
     with busy(f"loading {model}"):
         loaded = load(model, steer=steer or [], dtype=dtype, device=device)
     plain = bool(prompt) and len(requests) == 1 and out is None
-    answer_all(loaded, requests, sampling, out=out, trace=trace, plain=plain)
+    answer_all(loaded, requests, sampling, out=out, trace=trace, plain=plain, resume=resume)

@@ -1,12 +1,16 @@
 """boresight methods: what there is to choose from."""
 
 import json
-from dataclasses import asdict
-from typing import Annotated
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from boresight.cli.options import Json
+
+if TYPE_CHECKING:
+    from boresight.catalog import Card
+    from boresight.claim import Claim
 
 
 def methods(
@@ -20,7 +24,7 @@ def methods(
 
     found = [catalog.card(slug)] if slug else catalog.cards()
     if json_:
-        data = [asdict(c) for c in found]
+        data = [_as_data(c) for c in found]
         typer.echo(json.dumps(data[0] if slug else data, indent=1, ensure_ascii=False))
         return
     from rich.console import Console
@@ -36,7 +40,19 @@ def methods(
     card = found[0]
     lines = [f"{card.title} ({card.slug}, {card.room})", card.summary, "", f"paper    {card.paper}"]
     lines += [f"needs    {', '.join(card.needs)}"] if card.needs else []
-    lines += [f"example  {card.example}"] if card.example else []
+    lines += [f"module   {catalog.METHODS[card.slug]}", f"example  {card.example}"]
     for claim in card.claims:
-        lines += ["", f"claim      {claim.statement}", f"published  {claim.published}", f"check      {claim.check}"]
+        lines += ["", f"claim      {claim.name}: {claim.statement}", f"published  {claim.published}"]
+        lines += [f"expected   {claim.expected}"]
+    lines += ["", f"check them with boresight claims {card.slug}"] if card.claims else []
     console.print("\n".join(lines), markup=False, highlight=False)
+
+
+def _as_data(card: "Card") -> dict[str, Any]:
+    """The card without the functions that check its claims."""
+    return {**asdict(replace(card, claims=())), "claims": [_claim(claim) for claim in card.claims]}
+
+
+def _claim(claim: "Claim") -> dict[str, str]:
+    words = ("name", "statement", "published", "expected")
+    return {name: getattr(claim, name) for name in words}

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 Steer = Annotated[
     list[str] | None,
     typer.Option(
-        "--steer", metavar="NAME:KEY=VALUE,...", help="Steer the model with a method; repeat to stack, innermost first."
+        "--steer",
+        metavar="NAME:KEY=VALUE,...",
+        help="Steer with urial, nudging, ensemble or proxy-tuning; repeat to stack, innermost first (urial, nudging).",
     ),
 ]
 Dtype = Annotated[str, typer.Option("--dtype", help="auto (measured on this machine), float32, bfloat16 or float16.")]

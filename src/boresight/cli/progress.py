@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from boresight.report.safe import visible
+from boresight.safe import visible
 
 
 class Bars:
@@ -78,3 +79,17 @@ def busy(what: str) -> Iterator[None]:
         return
     with console.status(what):
         yield
+
+
+@contextmanager
+def said_if_interrupted(folder: Path) -> Iterator[None]:
+    """After Ctrl-C: say how the run goes on, if it had begun."""
+    from boresight.report.attempt import JOURNAL
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (folder / JOURNAL).exists():
+            kept = f"the answers so far are kept; boresight audit --resume {folder} goes on"
+            print(f"boresight: {kept}", file=sys.stderr)
+        raise

@@ -6,6 +6,7 @@ import typer
 
 if TYPE_CHECKING:
     from boresight.report.run import Run
+    from boresight.report.shift import ShiftRun
 
 
 def show_run(run: "Run", *, as_json: bool = False) -> None:
@@ -28,3 +29,21 @@ def show_run(run: "Run", *, as_json: bool = False) -> None:
         typer.echo(f"sample failed: {line}", err=True)
     if len(run.errors) > 5:
         typer.echo(f"... and {len(run.errors) - 5} more failed samples; see the logs", err=True)
+
+
+def show_shift(run: "ShiftRun", *, as_json: bool = False) -> None:
+    """The numbers of a pair, the headline and where the report is; or results.json as it stands."""
+    from rich.console import Console
+
+    from boresight.report.shift import aligned_only, metrics
+    from boresight.report.table import results_table
+    from boresight.safe import visible
+
+    if as_json:
+        typer.echo(run.results.to_json(), nl=False)
+        return
+    console = Console()
+    console.print(results_table(aligned_only(run.results), metrics()))
+    for line in (run.report.headline(), *run.report.summary()["warnings"]):
+        console.print(visible(line), markup=False, highlight=False)
+    console.print(f"\nreport: {run.directory / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

@@ -3,11 +3,12 @@
 Nothing here loads torch; a steered model and a remote one implement the same protocol as a local one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from boresight.chat import Chat
+from boresight.errors import ModelError
 
 FINISH_REASONS = ("stop", "stop_string", "length", "context", "repetition", "rounds")
 """Why an answer ended. `stop`: the model (or the policy that steers it) ended it by itself; `stop_string`: it ran on
@@ -21,10 +22,11 @@ class Sampling:
 
     max_new_tokens: >= 1, tokens of the model that writes.
     temperature: 0 is greedy (ties go to the lowest token id); otherwise logits are divided by it.
-    top_p: in (0, 1], the nucleus kept when temperature > 0.
+    top_p: in (0, 1], the nucleus kept when temperature > 0. top_k: only so many of the best tokens are kept; 0 is off.
     repetition_penalty: > 0; logits of tokens seen before are divided (if positive) or multiplied by it; 1 is off.
     stop: strings that end the answer, not included in it; found across token borders.
     seed: row i of a call draws from its own generator seeded with (seed, i), so batches do not change draws.
+    row: the row number that stands for i where the call is a part of something larger, such as the rest of a run.
     """
 
     max_new_tokens: int = 256
@@ -33,6 +35,12 @@ class Sampling:
     repetition_penalty: float = 1.0
     stop: tuple[str, ...] = ()
     seed: int = 0
+    row: int | None = None
+    top_k: int = 0
+
+    def row_at(self, index: int) -> int:
+        """The number that draws are seeded with, besides `seed`, for row `index` of a call."""
+        return index if self.row is None else self.row
 
     def __post_init__(self) -> None:
         """Refuse values outside the documented ranges."""
@@ -42,10 +50,25 @@ class Sampling:
             raise ValueError(f"temperature is {self.temperature}; it must be 0 or greater")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}; it must lie in (0, 1]")
+        if self.top_k < 0:
+            raise ValueError(f"top_k is {self.top_k}; it must be 0 (off) or greater")
         if not 0 < self.repetition_penalty < float("inf"):
             raise ValueError(f"repetition_penalty is {self.repetition_penalty}; it must be greater than 0")
         if isinstance(self.stop, str) or any(not s for s in self.stop):
             raise ValueError(f"stop is {self.stop!r}; it must be a tuple of non-empty strings")
+
+
+class SomeFailed(ModelError):
+    """Some rows of a call failed for good; the others were answered, and `on_done` was told of each.
+
+    failures: index of the row -> why. The message is that of the first.
+    """
+
+    def __init__(self, failures: Mapping[int, ModelError], rows: int) -> None:
+        self.failures = dict(failures)
+        first = next(iter(self.failures.values()))
+        others = f" ({len(self.failures)} of {rows} requests failed)" if rows > 1 else ""
+        super().__init__(f"{first}{others}")
 
 
 class ContextFull(Exception):
@@ -86,6 +109,29 @@ class Completion:
     finish_reason: str
     prompt_tokens: int = 0
     trace: Trace = field(default_factory=Trace)
+
+
+def completion_from(record: Mapping[str, Any]) -> Completion:
+    """The Completion that `dataclasses.asdict` turned into `record`, perhaps by way of JSON."""
+    trace = record["trace"]
+    spans = tuple(Span(**span) for span in trace["spans"])
+    return Completion(**{**record, "trace": Trace(**{**trace, "spans": spans})})
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a text-completion function `complete(prompt, max_tokens)` returns.
+
+    tokens: texts whose concatenation is `text`, an end-of-sequence token as ""; top1_logprobs: natural logarithms, one
+    per token; finish_reason: "stop" if the last token is an end-of-sequence token, else "length". opening: what the
+    word test compares with, where it is not the first token's text (a replacement character for a part of one).
+    """
+
+    text: str
+    tokens: Sequence[str]
+    top1_logprobs: Sequence[float]
+    finish_reason: str
+    opening: str | None = None
 
 
 OnDone = Callable[[int, Completion], None]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 REPLACEMENT = "\ufffd"
+SLICE = 512  # tokens of a pass from which on prompts wait, so that rows that write are not held up for long
 
 
 @dataclass
@@ -47,7 +48,10 @@ class Step:
 
 
 Decoder = Generator[list[Ask], list[Step], T]
-"""Yields asks, all of one pool (mostly one), is sent a step for each, and returns its result."""
+"""Yields asks, all of one pool (mostly one), is sent a step for each, and returns its result.
+
+No asks at all: it waits for what another decoder is doing, and is sent no steps after the next pass.
+"""
 
 
 class Companion(Generic[T]):
@@ -84,8 +88,9 @@ def drive(
     """Run decoders, at most `width` at a time, and return their results in order.
 
     decoders: makers of generators; each is made when its turn comes, so that only `width` hold a cache.
-    Each pass serves the model that most rows wait for; the others gather company meanwhile. `on_step` hears how many
-    rows each pass served; what it or `on_done` raises ends the run and frees every cache.
+    Each pass serves the model that most rows wait for; the others gather company meanwhile. Rows that add few tokens
+    go first, and long prompts are read SLICE tokens at a time beside them. `on_step` hears how many rows each pass
+    served; what it or `on_done` raises ends the run and frees every cache.
     """
     waiting = deque(enumerate(decoders))
     results: dict[int, T] = {}
@@ -105,23 +110,47 @@ def drive(
             while waiting and len(running) < width:
                 i, make = waiting.popleft()
                 resume(i, make(), None)
-            if not running:
-                continue
-            groups: dict[int, list[int]] = {}
-            for i, (_, asks) in running.items():
-                groups.setdefault(id(asks[0].session.pool), []).append(i)
-            rows = max(groups.values(), key=len)
-            asks = [ask for i in rows for ask in running[i][1]]
-            steps = iter(asks[0].session.model.extend(asks))
-            for i in rows:
-                decoder, asked = running[i]
-                resume(i, decoder, list(islice(steps, len(asked))))
-            if on_step:
-                on_step(len(rows))
+            idle = [i for i, (_, asks) in running.items() if not asks]
+            served, asks = _next_pass({i: asks for i, (_, asks) in running.items() if asks})
+            if served or asks:
+                steps = iter(asks[0].session.model.extend(asks))
+                for i in served:
+                    decoder, asked = running[i]
+                    resume(i, decoder, list(islice(steps, len(asked))))
+                if on_step:
+                    on_step(len(served))
+            for i in idle:
+                resume(i, running[i][0], [])
     finally:
         for decoder, _ in running.values():
             decoder.close()
     return [results[i] for i in range(len(results))]
+
+
+def _next_pass(asking: dict[int, list[Ask]]) -> tuple[list[int], list[Ask]]:
+    """Which rows the next pass serves, and its asks: those of the rows in this order, then perhaps a slice of a longer.
+
+    What a slice reads is taken off the ask it comes from.
+    """
+    pools: dict[int, dict[int, list[Ask]]] = {}
+    for i, asks in asking.items():
+        pools.setdefault(id(asks[0].session.pool), {})[i] = asks
+    wanted = max(pools.values(), key=len, default={})
+    sizes = {i: sum(len(ask.ids) for ask in asks) for i, asks in wanted.items()}
+    room, served = SLICE, []
+    for i in sorted(wanted, key=sizes.__getitem__):
+        if sizes[i] > room:
+            ask = wanted[i][0]
+            cut = min([room, len(ask.ids) - 1, *ask.keep]) if len(wanted[i]) == 1 else 0
+            if cut > 0:
+                part = Ask(ask.session, ask.ids[:cut], ())
+                ask.ids, ask.keep = ask.ids[cut:], [k - cut for k in ask.keep]
+                return served, [*(a for k in served for a in wanted[k]), part]
+            if served:
+                break
+        served.append(i)
+        room -= sizes[i]
+    return served, [a for k in served for a in wanted[k]]
 
 
 class TextStream:
@@ -266,6 +295,8 @@ def picker(sampling: Sampling, row: int, seen: Sequence[int]) -> Callable[[Step,
             old = logits[used]
             logits = logits.clone()
             logits[used] = torch.where(old > 0, old / penalty, old * penalty)
+        if 0 < sampling.top_k < len(logits):
+            logits = logits.masked_fill(logits < logits.topk(sampling.top_k).values[-1], -torch.inf)
         token = int(logits.argmax()) if temperature == 0.0 else draw(logits, temperature, sampling.top_p, generator)
         known.add(token)
         return token

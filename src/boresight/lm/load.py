@@ -1,6 +1,7 @@
-"""From a few words to a model: a zoo name, a folder, or org/name from the model hub's local cache.
+"""From a few words to a model: a zoo name, a folder, org/name from the model hub's local cache, or a remote model.
 
-Nothing is downloaded here. What is not on this machine is an error that says which command fetches it.
+Nothing is downloaded here. What is not on this machine is an error that says which command fetches it, unless it names
+a server's address or one of Inspect's providers (`lm.remote`).
 """
 
 import contextlib
@@ -8,31 +9,49 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from boresight.errors import ModelError
 from boresight.lm import zoo
+from boresight.lm.base import LanguageModel
 from boresight.lm.cachedir import cache_dir, marker, models_dir
 from boresight.lm.fetch import file_sha256
-
-if TYPE_CHECKING:
-    from boresight.lm.local import LocalModel
+from boresight.lm.remote import is_address, is_inspect, load_remote
 
 
-def load_model(spec: str | Path, *, dtype: str = "auto", device: str = "auto") -> "LocalModel":
+def load_model(spec: str | Path, *, dtype: str = "auto", device: str = "auto") -> LanguageModel:
     """Load a causal language model for inference.
 
     spec: a zoo name ("gemma-3-270m"), a folder ("./my-model", or any folder with a config.json), or "org/name", which
-    has been pulled from the model hub. dtype: "auto", "float32", "bfloat16", "float16". device: "auto", "cpu", "cuda",
-    "cuda:1", "mps".
+    has been pulled from the model hub; else a server's address ("http://HOST:PORT/v1#MODEL") or a model string of
+    Inspect's ("openai/gpt-x"). A name that is both on this machine and a provider's is the one on this machine.
+    dtype: "auto", "float32", "bfloat16", "float16". device: "auto", "cpu", "cuda", "cuda:1", "mps"; both for models on
+    this machine.
 
-    Raises ModelError, in one sentence with what to do, if there is no such model here.
+    Raises ModelError, in one sentence with what to do, if there is no such model.
     """
+    if isinstance(spec, str) and (is_address(spec) or (is_inspect(spec) and not _is_here(spec))):
+        return _remote(spec)
     name, folder, revision = locate(spec)
     from boresight.lm.local import load_local
 
     _require_device(device)
     return load_local(folder, name=name, revision=revision or folder_revision(folder), dtype=dtype, device=device)
+
+
+def _is_here(spec: str) -> bool:
+    try:
+        return bool(locate(spec))
+    except ModelError:
+        return False
+
+
+def _remote(spec: str) -> LanguageModel:
+    try:
+        return load_remote(spec)
+    except ModelError as error:
+        if not zoo.is_repository(spec):
+            raise
+        raise ModelError(f"{error}; for the model hub's {spec}, run boresight models pull {spec} first") from error
 
 
 def _require_device(device: str) -> None:

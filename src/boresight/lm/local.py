@@ -1,9 +1,9 @@
 """A model on this machine: transformers weights behind the packed-cache engine of `lm.kv` and `lm.decode`."""
 
 import os
-import time
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,18 @@ from torch import Tensor
 from boresight.chat import Chat, plain, validate
 from boresight.errors import ModelError
 from boresight.lm.base import Completion, OnDone, OnStep, Sampling, per_row
-from boresight.lm.decode import Ask, Step, drive, stop_at, write
+from boresight.lm.decode import Ask, Decoder, Step, drive, stop_at, write
+from boresight.lm.hidden import Pooling, hidden_states
 from boresight.lm.kv import PASS, Pass, Prefix
+from boresight.lm.machine import fastest_dtype, return_memory, speed_up_linears
+from boresight.lm.scoring import answer_logits
 from boresight.lm.selfcheck import check_engine
-from boresight.lm.session import Session, SharedPool, common_prefix
+from boresight.lm.session import Reading, Session, SharedPool, common_prefix
 
 PASS_TOKENS = 2048  # longest packed pass; bounds activations while prompts are read
 HEAD_ROWS = 8  # rows of logits turned to float32 at once: a 262,144-word head at 32 rows would be 34 MB a step
 TIDY = 64  # passes after which freed memory is handed back
-MIN_SHARED = 32  # a common beginning of at least this many tokens is worth a shared prefix
+MIN_SHARED = 16  # a common beginning of at least this many tokens is worth a shared prefix
 
 
 class LocalModel:
@@ -50,6 +53,7 @@ class LocalModel:
         self._passes = 0
         self._prefixes: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
         check_engine(self)
+        speed_up_linears(self.model)
 
     # -- text ---------------------------------------------------------------------------------------------------
 
@@ -213,22 +217,40 @@ class LocalModel:
         """Continue every prompt text.
 
         Rows run longest prompt first, `width` at a time; a row that ends makes room for the next. A beginning that all
-        prompts share (a system prompt) is read once.
+        prompts share (a system prompt) is read once, and so is each of several equal prompts.
         """
         how = per_row(sampling, len(prompts))
         rows = [self.encode(p) for p in prompts]
         for i, row in enumerate(rows, 1):
             self.require_room(row, "the prompt" if len(rows) == 1 else f"prompt {i} of {len(rows)}")
         pool = self.pool(rows)
+        readings = self._readings(rows, pool)
         order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
 
-        def start(i: int):
+        def answer(i: int) -> Decoder[Completion]:
+            reading = readings.get(tuple(rows[i]))
+            session = (yield from reading.join()) if reading else Session(self, pool)
             stopper = stop_at(how[i].stop) if how[i].stop else None
-            return lambda: write(Session(self, pool), rows[i], how[i], row=i, stopper=stopper)
+            return (yield from write(session, rows[i], how[i], row=how[i].row_at(i), stopper=stopper))
 
         done = (lambda k, c: on_done(order[k], c)) if on_done else None
-        results = drive([start(i) for i in order], self.width, done, on_step)
+        try:
+            results = drive([partial(answer, i) for i in order], self.width, done, on_step)
+        finally:
+            for reading in readings.values():
+                reading.close()
         return [c for _, c in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]
+
+    def samples(self, chat: Chat, n: int, sampling: Sampling) -> list[Completion]:
+        """n answers to one chat, each from a generator of its own; the prompt is read once."""
+        return self.generate([chat] * n, sampling)
+
+    def _readings(self, rows: Sequence[list[int]], pool: SharedPool) -> dict[tuple[int, ...], Reading]:
+        """For each prompt that comes more than once, who reads it (all but its last token, which every row adds)."""
+        counts = Counter(map(tuple, rows))
+        return {
+            ids: Reading(self, pool, ids[:-1], n) for ids, n in counts.items() if n > 1 and len(ids) - 1 > pool.offset
+        }
 
     def require_room(self, ids: Sequence[int], which: str = "the prompt") -> None:
         """Raise ModelError, with both lengths, when a prompt leaves no room for an answer."""
@@ -249,29 +271,39 @@ class LocalModel:
         n = min(common_prefix(first, last), min(map(len, rows)) - spare)
         return SharedPool(self.prefix(first[:n]) if n >= MIN_SHARED else None)
 
-    def logprobs(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[list[float]]:
-        """Log-probability (nats) of each token of each continuation after its prompt, teacher-forced.
+    def joined(self, prompt: str, continuation: str) -> tuple[list[int], int]:
+        """Token ids of prompt + continuation, tokenized as one string, and where the continuation begins (>= 1).
 
-        The whole string is tokenized; the continuation's tokens are those after the longest common prefix with the
-        prompt's own tokens. Nothing stands before the first token of a text, so it has no log-probability. Logits are
-        computed for these positions only, 64 at a time.
+        Its tokens are those after the longest common beginning with the prompt's own tokens.
         """
-        scores: list[list[float]] = []
-        for prompt, continuation in zip(prompts, continuations, strict=True):
-            ids = self.encode(prompt + continuation)
-            self.require_room(ids)
-            n = max(1, common_prefix(self.encode(prompt), ids))
-            row: list[float] = []
-            with self.session() as session:
-                if n > 1:
-                    self.extend([Ask(session, ids[: n - 1], ())])
-                for a in range(n - 1, len(ids) - 1, 64):
-                    part = ids[a : min(a + 64, len(ids) - 1)]
-                    logits = self.extend([Ask(session, part, range(len(part)))])[0].logits
-                    target = torch.tensor(ids[a + 1 : a + 1 + len(part)], device=logits.device)
-                    row.extend(logits.float().log_softmax(-1).gather(1, target[:, None])[:, 0].tolist())
-            scores.append(row)
+        ids = self.encode(prompt + continuation)
+        return ids, max(1, common_prefix(self.encode(prompt), ids))
+
+    def logprobs(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[list[float]]:
+        """Log-probability (nats) of each token of each continuation after its prompt, teacher-forced (see `joined`).
+
+        An empty prompt scores the continuation as a text of its own. Nothing stands before the first token of a text,
+        so it has no log-probability. Rows are packed many to a pass, prompts that are equal are read once (the options
+        of a multiple choice), and logits are computed for the continuations' positions only, a block at a time.
+        """
+        rows = [self.joined(p, c) for p, c in zip(prompts, continuations, strict=True)]
+        scores: list[list[float]] = [[] for _ in rows]
+        for i, first, logits in answer_logits(self, rows):
+            ids, start = rows[i]
+            target = torch.tensor(ids[start + first :][: len(logits)], device=logits.device)
+            scores[i] += (logits.gather(1, target[:, None])[:, 0] - logits.logsumexp(-1)).tolist()
         return scores
+
+    def hidden_states(
+        self,
+        texts: Sequence[str | Sequence[int]],
+        *,
+        layers: Sequence[int] | None = None,
+        pool: Pooling = "mean",
+        spans: Sequence[tuple[int, int]] | None = None,
+    ) -> Iterator[tuple[int, Any]]:
+        """Pooled hidden states of many texts, streamed as (index, array): see `boresight.lm.hidden.hidden_states`."""
+        return hidden_states(self, texts, layers=layers, pool=pool, spans=spans)
 
     def describe(self) -> dict[str, Any]:
         """Name, revision, dtype and device for the run record."""
@@ -308,41 +340,6 @@ def top1(logits: Tensor) -> tuple[list[int], list[float]]:
         ids.extend(at.tolist())
         logprobs.extend((-(rows - best[:, None]).exp().sum(-1).log()).tolist())
     return ids, logprobs
-
-
-def return_memory() -> None:
-    """Hand freed memory back to the system, where the C library is glibc.
-
-    Caches and logits of ever new sizes leave holes in its heap: without this a long audit of a nudged model was seen
-    to hold 11 GiB where 3 were in use.
-    """
-    import ctypes
-
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
-    if trim:
-        trim(0)
-
-
-def fastest_dtype() -> torch.dtype:
-    """bfloat16 where a short matrix product says it pays on this machine's CPU, else float32 (measured once)."""
-    global _FASTEST
-    if _FASTEST is None:
-
-        def seconds(dtype: torch.dtype) -> float:
-            a, b = torch.ones(32, 1024, dtype=dtype), torch.ones(4096, 1024, dtype=dtype)
-            best = float("inf")
-            for _ in range(4):
-                start = time.perf_counter()
-                torch.nn.functional.linear(a, b)
-                best = min(best, time.perf_counter() - start)
-            return best
-
-        faster = seconds(torch.bfloat16) * 1.2 < seconds(torch.float32)
-        _FASTEST = torch.bfloat16 if faster else torch.float32
-    return _FASTEST
-
-
-_FASTEST: torch.dtype | None = None
 
 
 def load_local(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from boresight.lm.decode import Ask
+from boresight.lm.decode import Ask, Decoder
 from boresight.lm.kv import Pool, Prefix
 
 if TYPE_CHECKING:
@@ -91,6 +91,32 @@ class SharedPool(Pool):
         if last is not session:
             self._sessions[session.slot] = last
             last.slot = session.slot
+
+
+class Reading:
+    """A beginning that several rows share: the first that comes reads it, and all go on from copies of its cache.
+
+    ids: the beginning, the pool's prefix included; rows: how many will come.
+    """
+
+    def __init__(self, model: "LocalModel", pool: SharedPool, ids: Sequence[int], rows: int) -> None:
+        self.model, self.pool, self.ids, self.rows = model, pool, ids, rows
+        self._session: Session | None = None
+
+    def join(self) -> Decoder[Session]:
+        """A session that holds the beginning; the last row to come gets the one that read it."""
+        if self._session is None:
+            self._session = Session(self.model, self.pool)
+            yield [Ask(self._session, self.ids[len(self._session) :], ())]
+        while len(self._session) < len(self.ids):
+            yield []
+        self.rows -= 1
+        return self._session.fork() if self.rows else self._session
+
+    def close(self) -> None:
+        """Free the slot if some row never came for it."""
+        if self._session is not None:
+            self._session.close()
 
 
 def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:

@@ -47,6 +47,7 @@ class TextCache:
         self.known: dict[int, tuple[int, float]] = {}
         self.passes = 0
         self._recomputed = 0
+        self._expected: list[int] = []
         self._texts: OrderedDict[str, list[int]] = OrderedDict()
         self._companions: list[Companion[None]] = []
 
@@ -82,15 +83,23 @@ class TextCache:
             self.session = Session(self.model, SharedPool())
         return len(self.session)
 
+    def expect(self, text: str) -> None:
+        """Guess that the model goes on as this text does, as long as what is asked for is a beginning of it."""
+        if self.guess:
+            self._expected = self.ids(text)
+
     def predict(self, ids: Sequence[int]) -> Decoder[tuple[int, float]]:
         """Top-1 id and its log-probability (nats) after `ids`; forwards only what is not cached.
 
-        Where the last tokens echo earlier ones, what followed those is forwarded along as a guess of what comes next:
-        a model that repeats itself is then several tokens ahead for the price of a pass, and nothing else changes.
+        What is expected is forwarded along as a guess of what comes next, or, where the last tokens echo earlier ones,
+        what followed those: a model that is guessed right, or repeats itself, is then several tokens ahead for the
+        price of a pass, and nothing else changes.
         """
         n = len(ids)
         if n not in self.known or common_prefix(self.session.ids, ids) < n:
-            ahead = echo(ids, min(self.guess, self.model.context - 1 - n))
+            most = min(self.guess, self.model.context - 1 - n)
+            expected = common_prefix(self._expected, ids) == n < len(self._expected)
+            ahead = self._expected[n : n + max(0, most)] if expected else echo(ids, most)
             yield from self.look([*ids, *ahead], range(n, n + len(ahead) + 1))
         return self.known[n]
 

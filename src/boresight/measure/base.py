@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from boresight.lm.base import Completion, Span, Trace
+from boresight.lm.base import Completion, completion_from
 
 if TYPE_CHECKING:
     from inspect_ai import Task
@@ -111,16 +111,4 @@ def completion_of(output: "ModelOutput") -> Completion:
     if record is None:
         reason = _ENDED.get(output.stop_reason, "length")
         return Completion(output.completion, output.usage.output_tokens if output.usage else 0, reason)
-    trace = record["trace"]
-    return Completion(
-        text=output.completion,
-        tokens=record["tokens"],
-        finish_reason=record["finish_reason"],
-        prompt_tokens=record["prompt_tokens"],
-        trace=Trace(
-            spans=tuple(Span(**span) for span in trace["spans"]),
-            stop_reason=trace["stop_reason"],
-            mean_top1_prob=trace["mean_top1_prob"],
-            detail=trace["detail"],
-        ),
-    )
+    return completion_from({**record, "text": output.completion})

@@ -7,8 +7,8 @@ from boresight.catalog import METHODS
 from boresight.errors import DataError
 from boresight.measure.base import Measure
 
-MEASURES = tuple(slug for slug, module in METHODS.items() if module.startswith("boresight.measure."))
-"""Slugs of all measures; the module of each has a MEASURE."""
+MEASURES = tuple(slug for slug, module in METHODS.items() if module.startswith("boresight.measure.behaviour."))
+"""Slugs of all behavioural measures; the module of each has a MEASURE."""
 
 BATTERIES: dict[str, tuple[str, ...]] = {"quick": ("text-health", "instructions", "refusal", "facts")}
 """Name -> slugs of measures. quick: deterministic, no judge, no network."""

@@ -7,13 +7,15 @@ turn of a dialogue, is gathered and answered in the same way.
 """
 
 import asyncio
+import hashlib
 import json
+import logging
 import queue
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from inspect_ai import Task
 from inspect_ai.model import (
@@ -31,8 +33,10 @@ from inspect_ai.tool import ToolChoice, ToolInfo
 
 from boresight.chat import Chat
 from boresight.errors import BoresightError, ModelError
-from boresight.lm.base import Completion, LanguageModel, Sampling
+from boresight.lm.base import Completion, LanguageModel, Sampling, SomeFailed
 from boresight.measure.base import TRACE
+
+log = logging.getLogger(__name__)
 
 GATHER = 0.02  # seconds to wait for company before a batch of unannounced requests starts
 _STOP_REASONS: dict[str, StopReason] = {"length": "max_tokens", "rounds": "max_tokens", "context": "model_length"}
@@ -42,28 +46,41 @@ class Stopped(Exception):
     """The engine was closed while the model was at work."""
 
 
+Slot = tuple[str, int]
+"""Which answer of a run: the hash of its prompt and sampling, and its number among those that are equal."""
+
+
 class _Request:
-    def __init__(self, chat: Chat, sampling: Sampling) -> None:
-        self.chat, self.sampling = chat, sampling
+    def __init__(self, slot: Slot, chat: Chat, sampling: Sampling) -> None:
+        self.slot, self.chat, self.sampling = slot, chat, sampling
         self.answer: Future[Completion] = Future()
 
 
 class Engine:
     """Answers many askers with one model. Close it, or use it as a context manager.
 
-    on_done() is called after each answer and on_step(rows) after each forward pass, in the engine's thread.
+    Equal prompts are told apart by a number, and a sampled answer is seeded with its slot: it does not depend on who
+    else is in its batch, nor on what was answered before an interruption.
+
+    known: answers that are there already; they are handed out and the model is not asked again. on_done(slot, answer)
+    is called before each new answer is handed out and on_step(rows) after each forward pass, in the engine's thread.
+    What on_done raises closes the engine and is kept as `trouble`.
     """
 
     def __init__(
         self,
         model: LanguageModel,
         *,
-        on_done: Callable[[], None] | None = None,
+        known: Mapping[Slot, Completion] | None = None,
+        on_done: Callable[[Slot, Completion], None] | None = None,
         on_step: Callable[[int], None] | None = None,
     ) -> None:
         self.model = model
+        self.trouble: Exception | None = None
+        self._known = known or {}
         self._on_done, self._on_step = on_done, on_step
         self._announced: dict[str, deque[_Request]] = {}
+        self._numbers: Counter[str] = Counter()
         self._queue: queue.Queue[list[_Request] | None] = queue.Queue()
         self._lock = threading.Lock()
         self._closed = False
@@ -72,29 +89,47 @@ class Engine:
 
     def submit(self, prompts: Sequence[tuple[Chat, Sampling]]) -> None:
         """Announce prompts; they are worked on at once, and each is handed to one later `ask`."""
-        requests = [_Request(chat, sampling) for chat, sampling in prompts]
         with self._lock:
+            requests = [self._request(_key(chat, sampling), chat, sampling) for chat, sampling in prompts]
             for request in requests:
-                self._announced.setdefault(_key(request.chat, request.sampling), deque()).append(request)
-        self._queue.put(requests)
+                self._announced.setdefault(request.slot[0], deque()).append(request)
+            self._enqueue(requests)
 
     def ask(self, chat: Chat, sampling: Sampling) -> Future[Completion]:
         """The answer to a prompt, announced or not."""
+        key = _key(chat, sampling)
         with self._lock:
-            waiting = self._announced.get(_key(chat, sampling))
+            waiting = self._announced.get(key)
             if waiting:
                 return waiting.popleft().answer
-        request = _Request(chat, sampling)
-        if self._closed:
-            request.answer.set_exception(Stopped("the engine is closed"))
-        else:
-            self._queue.put([request])
+            request = self._request(key, chat, sampling)
+            self._enqueue([request])
         return request.answer
+
+    def _request(self, key: str, chat: Chat, sampling: Sampling) -> _Request:
+        number = self._numbers[key]
+        self._numbers[key] += 1
+        if sampling.temperature and sampling.row is None:
+            sampling = replace(sampling, row=_row(key, number))
+        request = _Request((key, number), chat, sampling)
+        if request.slot in self._known:
+            request.answer.set_result(self._known[request.slot])
+        return request
+
+    def _enqueue(self, requests: list[_Request]) -> None:
+        """Hand requests to the thread. The lock is held, so that none comes after `close` has put the end."""
+        new = [r for r in requests if not r.answer.done()]
+        if self._closed:
+            for request in new:
+                request.answer.set_exception(Stopped("the engine is closed"))
+        elif new:
+            self._queue.put(new)
 
     def close(self) -> None:
         """Stop after the forward pass that is under way, and free the caches."""
-        self._closed = True
-        self._queue.put(None)
+        with self._lock:
+            self._closed = True
+            self._queue.put(None)
         if self._thread is not threading.current_thread():
             self._thread.join()
 
@@ -116,15 +151,16 @@ class Engine:
                     break
                 batch = batch + more
             self._serve([r for r in batch if r.answer.set_running_or_notify_cancel()])
-        while not self._queue.empty():
-            for request in self._queue.get_nowait() or ():
-                request.answer.set_exception(Stopped("the engine is closed"))
 
     def _serve(self, batch: list[_Request]) -> None:
         def done(i: int, completion: Completion) -> None:
-            batch[i].answer.set_result(completion)
             if self._on_done:
-                self._on_done()
+                try:
+                    self._on_done(batch[i].slot, completion)
+                except Exception as error:
+                    self.trouble, self._closed = error, True
+                    raise Stopped(str(error)) from error
+            batch[i].answer.set_result(completion)
 
         def step(rows: int) -> None:
             if self._closed:
@@ -133,8 +169,12 @@ class Engine:
                 self._on_step(rows)
 
         try:
+            if self._closed:
+                raise Stopped("the engine is closed")
             self.model.generate([r.chat for r in batch], [r.sampling for r in batch], on_done=done, on_step=step)
         except Exception as error:
+            for i, why in _given_up(error).items():
+                batch[i].answer.set_exception(why)
             left = [r for r in batch if not r.answer.done()]
             if len(left) > 1 and isinstance(error, BoresightError | ValueError) and not self._closed:
                 # One prompt that the model refuses (too long, say) must not take the others with it.
@@ -145,8 +185,18 @@ class Engine:
                     request.answer.set_exception(error)
 
 
+def _given_up(error: Exception) -> Mapping[int, ModelError]:
+    """Rows that a remote model has tried long enough; it has answered the others."""
+    return error.failures if isinstance(error, SomeFailed) else {}
+
+
 def _key(chat: Chat, sampling: Sampling) -> str:
-    return json.dumps([[m["role"], m["content"]] for m in chat]) + repr(sampling)
+    asked = json.dumps([[[m["role"], m["content"]] for m in chat], asdict(sampling)])
+    return hashlib.sha256(asked.encode()).hexdigest()[:32]
+
+
+def _row(key: str, number: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{key}:{number}".encode()).digest()[:6], "big")
 
 
 class BoresightAPI(ModelAPI):
@@ -163,15 +213,25 @@ class BoresightAPI(ModelAPI):
     ) -> None:
         super().__init__(model_name, base_url, api_key, [], config)
         self.engine = engine
+        self._warned: set[str] = set()
 
     async def generate(
         self, input: list[ChatMessage], tools: list[ToolInfo], tool_choice: ToolChoice, config: GenerateConfig
     ) -> ModelOutput:
-        """One answer, from the engine."""
-        if tools:
+        """The answers that were asked for (one, or `num_choices`), from the engine."""
+        if tools and tool_choice != "none":
             raise ModelError(f"{self.model_name} takes no tools, but the task offers {tools[0].name!r}")
-        completion = await asyncio.wrap_future(self.engine.ask(as_chat(input), as_sampling(config)))
-        return as_output(self.model_name, completion)
+        chat, how = as_chat(input), as_sampling(config)
+        self._warn(config)
+        asked = [asyncio.wrap_future(self.engine.ask(chat, how)) for _ in range(config.num_choices or 1)]
+        return as_output(self.model_name, *await asyncio.gather(*asked))
+
+    def _warn(self, config: GenerateConfig) -> None:
+        """Say once which settings mean nothing to these models."""
+        new = [name for name in _IGNORED if getattr(config, name) is not None and name not in self._warned]
+        self._warned.update(new)
+        for name in new:
+            log.warning("%s has no use for the setting %s; it is ignored", self.model_name, name)
 
     def max_connections(self) -> int:
         """As many as there are: the engine makes its own batches."""
@@ -187,44 +247,85 @@ class BoresightAPI(ModelAPI):
 
 
 def as_chat(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
-    """Inspect's messages as plain dicts; ModelError for anything but text."""
+    """Inspect's messages as plain dicts, neighbours of one role joined; ModelError for anything but text."""
+    chat: list[dict[str, str]] = []
     for message in messages:
-        if message.role == "tool" or (not isinstance(message.content, str) and len(message.content) != 1):
+        parts = [] if isinstance(message.content, str) else [part.type for part in message.content]
+        if message.role == "tool" or any(part != "text" for part in parts):
             raise ModelError(f"a {message.role} message holds more than text; only text is supported")
-    return [{"role": message.role, "content": message.text} for message in messages]
+        if chat and chat[-1]["role"] == message.role:
+            chat[-1]["content"] += f"\n{message.text}"
+        else:
+            chat.append({"role": message.role, "content": message.text})
+    return chat
+
+
+_REFUSED = (
+    "logprobs",
+    "top_logprobs",
+    "prompt_logprobs",
+    "logit_bias",
+    "response_schema",
+    "modalities",
+    "frequency_penalty",
+    "presence_penalty",
+)
+_IGNORED = (
+    "reasoning_effort",
+    "reasoning_mode",
+    "reasoning_tokens",
+    "reasoning_summary",
+    "effort",
+    "verbosity",
+    "extra_body",
+    "extra_headers",
+)
 
 
 def as_sampling(config: GenerateConfig) -> Sampling:
-    """Inspect's generation settings as ours; what is not set is greedy and at most 256 tokens."""
+    """Inspect's generation settings as ours; what is not set is greedy and at most 256 tokens.
+
+    Raises ModelError for a setting that would change the answers and is not supported.
+    """
+    wrong = [name for name in _REFUSED if getattr(config, name)]
+    wrong += ["best_of"] if (config.best_of or 1) > 1 else []
+    if wrong:
+        raise ModelError(f"boresight models do not support the generation setting {wrong[0]!r}; leave it out")
     return Sampling(
         max_new_tokens=config.max_tokens or 256,
         temperature=config.temperature or 0.0,
-        top_p=config.top_p or 1.0,
+        top_p=1.0 if config.top_p is None else config.top_p,
         stop=tuple(config.stop_seqs or ()),
         seed=config.seed or 0,
+        top_k=max(0, config.top_k or 0),
     )
 
 
-def as_output(name: str, completion: Completion) -> ModelOutput:
-    """A completion as Inspect's model output, its trace in the metadata."""
-    record = asdict(completion)
+def as_output(name: str, *completions: Completion) -> ModelOutput:
+    """Completions of one prompt as Inspect's model output, the trace of the first in the metadata."""
+    first = completions[0]
+    record = asdict(first)
     del record["text"]
-    total = completion.prompt_tokens + completion.tokens
+    written = sum(c.tokens for c in completions)
+    usage = ModelUsage(
+        input_tokens=first.prompt_tokens, output_tokens=written, total_tokens=first.prompt_tokens + written
+    )
     return ModelOutput(
         model=name,
         choices=[
             ChatCompletionChoice(
-                message=ChatMessageAssistant(content=completion.text, model=name, source="generate"),
-                stop_reason=_STOP_REASONS.get(completion.finish_reason, "stop"),
+                message=ChatMessageAssistant(content=c.text, model=name, source="generate"),
+                stop_reason=_STOP_REASONS.get(c.finish_reason, "stop"),
             )
+            for c in completions
         ],
-        usage=ModelUsage(input_tokens=completion.prompt_tokens, output_tokens=completion.tokens, total_tokens=total),
+        usage=usage,
         metadata={TRACE: record},
     )
 
 
 def announced(task: Task) -> list[tuple[Chat, Sampling]]:
-    """The first prompt of every sample of a task, with the sampling that the task asks for."""
+    """The first prompt of every sample of a task, once per epoch, with the sampling that the task asks for."""
     how = as_sampling(task.config)
     chats = ([ChatMessageUser(content=s.input)] if isinstance(s.input, str) else s.input for s in task.dataset)
-    return [(as_chat(chat), how) for chat in chats]
+    return [(as_chat(chat), how) for chat in chats for _ in range(task.epochs or 1)]

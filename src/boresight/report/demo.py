@@ -10,17 +10,19 @@ BASE, ALIGNED = "gemma-3-270m", "smollm2-135m-instruct"
 LIMIT, FAST_LIMIT = 40, 10
 FAST_TOKENS = 48
 TITLE = "A base model, steered two ways"
+SUBJECTS: dict[str, tuple[str, list[str]]] = {
+    "base": (BASE, []),
+    "urial": (BASE, ["urial"]),
+    "nudged": (BASE, [f"nudging:nudger={ALIGNED}"]),
+    "aligned": (ALIGNED, []),
+}
+"""Name -> (model, steps around it)."""
 
 
 def demo_subjects() -> dict[str, LanguageModel]:
     """base, urial, nudged and aligned, by name."""
     loader = Loader()
-    return {
-        "base": loader.subject(BASE),
-        "urial": loader.subject(BASE, ["urial"]),
-        "nudged": loader.subject(BASE, [f"nudging:nudger={ALIGNED}"]),
-        "aligned": loader.subject(ALIGNED),
-    }
+    return {name: loader.subject(spec, steer) for name, (spec, steer) in SUBJECTS.items()}
 
 
 def demo(
@@ -35,6 +37,9 @@ def demo(
         max_new_tokens=FAST_TOKENS if fast else None,
         seed=seed,
         progress=progress,
-        config={"demo": "fast" if fast else "full"},
+        config={
+            "demo": "fast" if fast else "full",
+            "models": {name: {"spec": spec, "steer": steer} for name, (spec, steer) in SUBJECTS.items()},
+        },
         title=TITLE,
     )

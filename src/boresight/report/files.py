@@ -3,11 +3,14 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from boresight.errors import OutputError
+
+LOCK = ".lock"
+"""Name of the file that is locked while a run directory is written. One that a killed process has left is free."""
 
 
 @contextmanager
@@ -24,7 +27,7 @@ def new_directory(path: str | Path) -> Path:
     path = Path(path)
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
+        if any(inside.name != LOCK for inside in path.iterdir()):
             raise OutputError(f"{path} is not empty; name a new folder with --out, so that no earlier run is lost")
         probe = path / ".probe"
         probe.write_text("x")
@@ -41,6 +44,41 @@ def unless_it_fails(directory: Path) -> Iterator[None]:
         with suppress(OSError):
             directory.rmdir()
         raise
+
+
+@contextmanager
+def claimed(path: str | Path, *, new: bool = True) -> Iterator[Path]:
+    """Hold a run directory: no other process can claim it until this block, or this process, has ended in any way.
+
+    new: make the directory, empty as `new_directory` does; if this block fails and has written nothing, it goes again.
+    A thread may claim again what it holds. Raises OutputError if another holds it, and as `new_directory`.
+    """
+    path = new_directory(path) if new else Path(path)
+    tidy = unless_it_fails(path) if new else nullcontext()
+    with tidy, held(path / LOCK, f"another run is writing to {path}; wait until it has ended"):
+        if new:
+            new_directory(path)  # the one that held it until now may have filled it
+        yield path
+
+
+@contextmanager
+def held(lock: Path, complaint: str) -> Iterator[None]:
+    """Hold a lock file; OutputError with `complaint` if another process does. It goes with the process."""
+    from filelock import FileLock, Timeout
+
+    with writing(lock):
+        mine = FileLock(lock.resolve(), timeout=0, is_singleton=True)
+        try:
+            mine.acquire()
+        except Timeout:
+            raise OutputError(complaint) from None
+    try:
+        yield
+    finally:
+        if mine.lock_counter == 1:  # removed while it is held: who comes next makes a new one
+            with suppress(OSError):
+                lock.unlink()
+        mine.release()
 
 
 def require_place(path: Path) -> None:

@@ -16,9 +16,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from boresight import safe
 from boresight.lm.base import Span
 from boresight.measure.base import Metric
-from boresight.report import chart, safe, wording
+from boresight.report import chart, wording
 from boresight.report.headline import sentences
 from boresight.report.results import ComparisonRow, Results
 

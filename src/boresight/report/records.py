@@ -60,17 +60,29 @@ def _scores(sample: Any) -> dict[str, float]:
 
 def read_records(run: Path) -> list[Record]:
     """All records of a run directory, from its logs."""
-    from inspect_ai.log import list_eval_logs, read_eval_log
+    from inspect_ai.log import list_eval_logs
 
     folder = run / "logs"
     if not folder.is_dir():
         raise DataError(f"{run} has no logs; a run directory written by boresight audit is needed")
     found: list[Record] = []
     for info in sorted(list_eval_logs(str(folder)), key=lambda i: i.name):
-        try:
-            log = read_eval_log(info)
-        except Exception as error:  # whatever its reader stumbles over in a file that is cut off or not a log
-            raise DataError(f"the log {info.name.removeprefix('file://')} cannot be read: {error}") from error
+        log = _read(info)
         subject = str((log.eval.metadata or {}).get("subject") or log.eval.model.split("/")[-1])
         found += records([log], subject)[0]
     return found
+
+
+def records_of_files(logs: Sequence[Path], subject: str) -> tuple[list[Record], list[str]]:
+    """`records` of the log files of one subject; DataError for one that cannot be read."""
+    return records([_read(str(path)) for path in logs], subject)
+
+
+def _read(log: Any) -> Any:
+    from inspect_ai.log import read_eval_log
+
+    try:
+        return read_eval_log(log)
+    except Exception as error:  # whatever its reader stumbles over in a file that is cut off or not a log
+        name = log if isinstance(log, str) else log.name.removeprefix("file://")
+        raise DataError(f"the log {name} cannot be read: {error}") from error

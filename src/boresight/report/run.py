@@ -3,27 +3,29 @@
 config.yaml   what was asked for
 env.json      versions, hardware, seeds, models with the hashes of their weights
 logs/         one Inspect log per subject and measure: every prompt, answer, trace and score (`inspect view`)
-results.json  the numbers (schema boresight.results/1)
+results.json  the numbers (schema boresight.results/1); the run is finished when it is there
 report.html   the page
+
+Until then `journal.jsonl` holds every answer so far (`report.attempt`), and `report.resume` goes on from it.
 """
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from boresight.errors import BoresightError, DataError
-from boresight.lm.base import LanguageModel
+from boresight.lm.base import Completion, LanguageModel
 from boresight.measure.base import make_task
 from boresight.measure.battery import chosen
+from boresight.report.attempt import Attempt
 from boresight.report.environment import environment
 from boresight.report.exchanges import exchanges
-from boresight.report.files import new_directory, unless_it_fails, write_json, write_text
+from boresight.report.files import claimed, write_json, write_text
 from boresight.report.metrics import known_metrics
-from boresight.report.records import Record, records
+from boresight.report.records import Record, records, records_of_files
 from boresight.report.results import Results, SubjectRow
 from boresight.report.tally import tally
 from boresight.steer.policy import Loader
@@ -125,33 +127,50 @@ def audit(
     if seed < 0:
         raise DataError(f"seed is {seed}; at least 0 is needed")
     todo = chosen(battery, [measures] if isinstance(measures, str) else measures)
-    began, created = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
-    folder = new_directory(out)
-    with unless_it_fails(folder):
+    with claimed(out) as folder:
         if isinstance(subjects, Mapping):
             loader = Loader()
             models = {n: loader.subject(m) if isinstance(m, str) else m for n, m in subjects.items()}
         else:
-            models = load_subjects([subjects] if isinstance(subjects, str) else subjects)
-    asked = {
-        "subjects": list(models),
-        "battery": None if measures else battery,
-        "measures": [m.slug for m in todo],
-        "limit": limit,
-        "seed": seed,
-        "max_new_tokens": max_new_tokens,
-        **(config or {}),
-    }
-    import yaml
+            subjects = [subjects] if isinstance(subjects, str) else list(subjects)
+            models = load_subjects(subjects)
+        specs = list(subjects.values()) if isinstance(subjects, Mapping) else subjects
+        asked = {
+            "subjects": list(models),
+            "battery": None if measures else battery,
+            "measures": [m.slug for m in todo],
+            "limit": limit,
+            "seed": seed,
+            "max_new_tokens": max_new_tokens,
+            "title": title,
+        }
+        if all(isinstance(spec, str) for spec in specs):
+            asked["models"] = {name: {"spec": spec, "steer": []} for name, spec in zip(models, specs, strict=True)}
+        asked |= config or {}
+        import yaml
 
-    write_text(folder / "config.yaml", yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
-    write_json(folder / "env.json", environment({n: m.describe() for n, m in models.items()}, seed))
+        write_json(folder / "env.json", environment({n: m.describe() for n, m in models.items()}, seed))
+        write_text(folder / "config.yaml", yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
+        with Attempt(folder) as attempt:
+            return carry_out(attempt, models, asked, progress or Silent())
+
+
+def carry_out(
+    attempt: Attempt, models: Mapping[str, LanguageModel], asked: Mapping[str, Any], progress: Progress
+) -> Run:
+    """Ask what an attempt's journal has no answer to, and write the results. asked: what config.yaml holds."""
+    todo = chosen("", asked["measures"])
+    limit, seed, budget = asked["limit"], asked["seed"], asked["max_new_tokens"]
     found: list[Record] = []
     errors: list[str] = []
     for name, model in models.items():
-        tasks = [make_task(m, limit, seed, max_new_tokens) for m in todo]
-        logs = _ask(name, model, tasks, folder / "logs", progress or Silent())
-        new, wrong = records(logs, name)
+        logs = attempt.finished(name)
+        if logs:
+            new, wrong = records_of_files(logs, name)
+        else:
+            new, wrong = records(
+                _ask(name, model, [make_task(m, limit, seed, budget) for m in todo], attempt, progress), name
+            )
         if not any(r.scores is not None for r in new):
             raise DataError(f"{name} gave no answer at all: {wrong[0] if wrong else 'no prompt was drawn'}")
         found += new
@@ -159,16 +178,17 @@ def audit(
     rows = [_subject_row(name, model) for name, model in models.items()]
     measured, compared = tally(found, todo, list(models), seed)
     results = Results(
-        created=created,
+        created=attempt.created,
         seed=seed,
-        seconds=round(time.perf_counter() - began, 1),
+        seconds=attempt.seconds,
         subjects=rows,
         measures=measured,
         comparisons=compared,
     )
-    run = Run(folder, results, found, errors)
-    write_text(folder / "report.html", _page(run, todo, title))
-    write_text(folder / "results.json", results.to_json())
+    run = Run(attempt.folder, results, found, errors)
+    write_text(run.directory / "report.html", _page(run, todo, asked["title"]))
+    write_text(run.directory / "results.json", results.to_json())
+    attempt.complete()
     return run
 
 
@@ -181,6 +201,12 @@ def _page(run: Run, measures: "Sequence[Measure]", title: str) -> str:
         "All graders of this audit are rules or counts; none reads an answer for its sense, its truth or its tone.",
         "Prompts were drawn from small built-in sets, so a difference that is not shown here may still exist.",
     ]
+    env = json.loads((run.directory / "env.json").read_text(encoding="utf-8"))
+    if env.get("resumed") and (coarse := sorted(set(values_of(env["subjects"], "dtype")) - {"float32"})):
+        caveats.append(
+            f"This run was interrupted and resumed; in {' and '.join(coarse)} an answer may differ from that of an"
+            " uninterrupted run where two tokens were nearly tied."
+        )
     caveats += [
         f"The nudging model wrote {row.value:.0%} of the tokens of {row.subject}; above about {MUCH_NUDGED:.0%} a pair"
         " is reported to fail often."
@@ -195,11 +221,19 @@ def _page(run: Run, measures: "Sequence[Measure]", title: str) -> str:
         metrics=known_metrics(measures),
         titles={m.slug: m.title for m in measures},
         notes={m.slug: list(m.notes()) for m in measures},
-        env=json.loads((run.directory / "env.json").read_text(encoding="utf-8")),
+        env=env,
         title=title or "Audit",
         caveats=caveats,
         prompts=len({(r.measure, r.id) for r in run.records}),
     )
+
+
+def values_of(about: Any, key: str) -> list[Any]:
+    """All values that stand under `key` in nested descriptions of models."""
+    if not isinstance(about, Mapping):
+        return []
+    own = [about[key]] if key in about else []
+    return own + [value for inner in about.values() for value in values_of(inner, key)]
 
 
 def _subject_row(name: str, model: LanguageModel) -> SubjectRow:
@@ -207,21 +241,28 @@ def _subject_row(name: str, model: LanguageModel) -> SubjectRow:
     return SubjectRow(name=name, model=about["model"], policy=about.get("policy"), revision=about.get("revision"))
 
 
-def _ask(name: str, model: LanguageModel, tasks: "Sequence[Task]", logs: Path, progress: Progress) -> list[Any]:
+def _ask(name: str, model: LanguageModel, tasks: "Sequence[Task]", attempt: Attempt, progress: Progress) -> list[Any]:
     """Run the tasks under Inspect, all their prompts announced to the model's engine first; returns Inspect's logs."""
     from inspect_ai import eval as inspect_eval
 
     from boresight.inspect import inspect_model
-    from boresight.measure.engine import Engine, announced
+    from boresight.measure.engine import Engine, Slot, announced
 
+    def kept(slot: Slot, answer: Completion) -> None:
+        attempt.keep(name, slot, answer)
+        progress.answered()
+
+    known = attempt.known(name)
     prompts = [pair for task in tasks for pair in announced(task)]
     progress.begin(name, len(prompts))
-    with Engine(model, on_done=progress.answered, on_step=progress.stepped) as engine:
+    for _ in known:
+        progress.answered()
+    with Engine(model, known=known, on_done=kept, on_step=progress.stepped) as engine:
         engine.submit(prompts)
         done = inspect_eval(
             list(tasks),
             model=inspect_model(re.sub(r"[^\w.+-]", "-", name), engine),
-            log_dir=str(logs),
+            log_dir=str(attempt.logs),
             display="none",
             metadata={"subject": name},
             log_level="error",
@@ -231,10 +272,13 @@ def _ask(name: str, model: LanguageModel, tasks: "Sequence[Task]", logs: Path, p
             log_realtime=False,
             score_display=False,
         )
+    if engine.trouble:
+        raise engine.trouble
     # Ctrl-C makes Inspect return early: logs are cancelled, still under way, or not there at all.
     if len(done) < len(tasks) or any(log.status in ("cancelled", "started") for log in done):
         raise KeyboardInterrupt
     for log in done:
         if log.status == "error" and not log.samples:
             raise BoresightError(f"{name}: {log.error.message if log.error else 'the evaluation failed'}")
+    attempt.finish(name, [Path(log.location).name for log in done])
     return done

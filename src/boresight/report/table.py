@@ -9,7 +9,7 @@ from rich.text import Text
 from boresight.measure.base import Metric
 from boresight.report import wording
 from boresight.report.results import ComparisonRow, MeasureRow, Results
-from boresight.report.safe import visible
+from boresight.safe import visible
 
 _STYLES: dict[wording.Verdict, str] = {
     "better": "green",

@@ -8,6 +8,9 @@ from boresight.report.records import Record
 from boresight.report.results import ComparisonRow, MeasureRow, number
 from boresight.stats import Difference, Estimate, bootstrap_mean, holm, paired_bootstrap, paired_proportions, wilson
 
+PROBABILITY_DIGITS = 4
+"""Decimals of means of a model's own probabilities: from about the seventh on, float32 sums differ between batches."""
+
 
 def tally(
     records: Sequence[Record], measures: Sequence[Measure], subjects: Sequence[str], seed: int
@@ -57,11 +60,14 @@ def measure_row(
     else:
         estimate = bootstrap_mean(numbers, seed=seed)
     low, high, note = _ends(estimate, f"interval: {estimate.method}")
+    value = number(estimate.value)
+    if metric.grader.startswith("model:"):
+        value, low, high = (None if x is None else round(x, PROBABILITY_DIGITS) for x in (value, low, high))
     return MeasureRow(
         method=measure.slug,
         metric=measure.name(metric),
         subject=subject,
-        value=number(estimate.value),
+        value=value,
         ci=(low, high),
         level=estimate.level,
         n=estimate.n,

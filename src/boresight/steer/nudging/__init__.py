@@ -9,12 +9,13 @@ functions (`nudge_loop`, the reference), and `policy` the language model `Nudgin
 with caches, one base pass for several word tests, and many prompts at once.
 """
 
-from boresight.catalog import Card, Claim
+from boresight.catalog import Card
+from boresight.lm.base import Completed
+from boresight.steer.nudging.claims import CLAIMS
 from boresight.steer.nudging.loop import nudge_loop
 from boresight.steer.nudging.policy import MODES, Nudging
 from boresight.steer.nudging.rounds import Settings
 from boresight.steer.nudging.text import (
-    Completed,
     NudgeResult,
     Segment,
     cut_repetitions,
@@ -48,14 +49,5 @@ METHOD = Card(
     example=(
         'boresight generate gemma-3-270m --steer nudging:nudger=smollm2-135m-instruct --prompt "Why is the sky blue?"'
     ),
-    claims=(
-        Claim(
-            statement="A nudged base model behaves like an aligned one, without training.",
-            published="Llama-2-70b nudged by 7b-chat 57.9 against 56.7 for 70b-chat (mean of 11 benchmarks)",
-            check="nudged answers end by themselves more often than the base model's",
-            metric="text-health.ends",
-            a="base",
-            b="nudged",
-        ),
-    ),
+    claims=CLAIMS,
 )

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from boresight.lm.base import Completed
 from boresight.steer.nudging.rounds import Pair, Progress, Settings, rounds
-from boresight.steer.nudging.text import Completed, NudgeResult, cut_repetitions
+from boresight.steer.nudging.text import NudgeResult, cut_repetitions
+from boresight.steer.nudging.writers import Given
 
 if TYPE_CHECKING:
     from boresight.lm.decode import Decoder
@@ -26,12 +27,13 @@ def nudge_loop(
     count_tokens: Callable[[str], int],
     repetition_cut: str = "exact",
     word_mode: str = "space",
+    stop: tuple[str, ...] = (),
 ) -> NudgeResult:
     """Section 2 of the sheet literally, over two functions `complete(prompt, max_tokens) -> Completed`.
 
-    count_tokens: length of a text in the units of `max_new_tokens`. A function that raises
-    `boresight.lm.base.ContextFull` ends the answer with stop_reason `context`. Raises ValueError for settings out of
-    range.
+    count_tokens: length of a text in the units of `max_new_tokens`. stop: texts that end the answer. A function that
+    raises `boresight.lm.base.ContextFull` ends the answer with stop_reason `context`. Raises ValueError for settings
+    out of range.
     """
     how = Settings(
         gamma=gamma,
@@ -41,6 +43,7 @@ def nudge_loop(
         max_rounds=max_rounds,
         word_mode=word_mode,
         repetition_cut=repetition_cut,
+        stop=stop,
     )
     began = time.perf_counter()
     so_far, b, n = Progress(), _Called(base), _Called(nudger)
@@ -85,17 +88,17 @@ class _Called:
         self._complete = complete
         self.forwards = 0
 
-    def start(self, text: str, limit: int) -> "_Finished":
+    def start(self, text: str, limit: int) -> Given:
         done = self._complete(text, limit)
         self.forwards += len(done.tokens)
-        if not done.tokens:  # endpoints that leave the end-of-sequence token out send nothing where it came first
-            return _Finished([""], [0.0], True, "")
-        opening = done.tokens[0] if done.opening is None else done.opening
-        return _Finished(list(done.tokens), list(done.top1_logprobs), done.finish_reason == "stop", opening)
+        return Given(done)
 
     def look(self, texts: Sequence[str], whole: str) -> "Decoder[None]":
         return
         yield
+
+    def expect(self, text: str) -> None:
+        pass
 
     def settle(self, text: str) -> None:
         pass
@@ -103,29 +106,3 @@ class _Called:
     def wait_for(self, left: Any) -> "Decoder[None]":
         return
         yield
-
-
-@dataclass
-class _Finished:
-    """The whole continuation that a completion function gave."""
-
-    tokens: list[str]
-    logprobs: list[float]
-    ended: bool
-    opening: str
-    finished: bool = True
-
-    @property
-    def text(self) -> str:
-        return "".join(self.tokens)
-
-    def fill(self, n: int | None = None) -> "Decoder[None]":
-        return
-        yield
-
-    def more(self) -> "Decoder[bool]":
-        return False
-        yield
-
-    def leave(self) -> None:
-        pass

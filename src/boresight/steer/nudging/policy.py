@@ -1,24 +1,27 @@
-"""`Nudging`, the language model: rounds over two local models, cached, verified in batches, many prompts at once."""
+"""`Nudging`, the language model: rounds over two models, on this machine with caches and many prompts at once."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from boresight.chat import Chat, plain, validate
 from boresight.errors import ModelError
 from boresight.lm.base import Completion, OnDone, OnStep, Sampling, Span, Trace, per_row
 from boresight.steer.nudging.loop import nudge_loop, result
-from boresight.steer.nudging.rounds import Continuation, Pair, Progress, Settings, rounds
-from boresight.steer.nudging.text import Completed, NudgeResult, Segment
+from boresight.steer.nudging.rounds import Pair, Progress, Settings, rounds
+from boresight.steer.nudging.template import renderer
+from boresight.steer.nudging.text import NudgeResult, Segment
+from boresight.steer.nudging.writers import Cached, EndOf, completer
+from boresight.steer.stack import kind, require, require_model
 
 if TYPE_CHECKING:
-    from boresight.lm.decode import Companion, Decoder
-    from boresight.lm.local import LocalModel
+    from boresight.lm.decode import Decoder
     from boresight.lm.session import SharedPool
-    from boresight.lm.textcache import Chunk, TextCache
 
 MODES = ("reference", "cached", "speculative")
+CHEAP = 10  # a nudger this many times smaller than the base drafts whole chunks ahead in speculative mode
 SPARE = 4  # tokens at the end of a prompt that may merge with what follows; kept out of the shared prefix
 _FINISH = {
     "nudging_model_stop": "stop",
@@ -34,19 +37,27 @@ Prompts = tuple[str, str]
 class Nudging:
     """A LanguageModel: `base` writes, `nudger` helps where the base is unsure (settings as in `Settings`).
 
-    mode: "cached" (default), "speculative" (fewer base passes) or "reference" (re-encodes everything at every call, as
-    the published code does); the text is the same in all three. question_prefix and answer_start stand before and after
-    the question in both prompts. exact_stop=False drafts lazily: the stop rule then sees only what was drafted up to
-    the takeover, which may let an answer go on where the reference ends it.
+    base: a local model, an `Endpoint`, or a `Urial` over one of them; then the base reads URIAL's prompt, and the end
+    of its frame is an end-of-sequence token. Only the prompt of that `Urial` counts: lengths, temperature and penalties
+    are nudging's. nudger: a local model or an `Endpoint`.
 
-    Raises ValueError for settings out of range, ModelError for a model without decode sessions and for a nudger
-    without a chat template.
+    mode: "cached", "speculative" (fewer base passes) or "reference" (re-encodes everything at every call, as the
+    published code does); the text is the same in all three. None is "cached", or "reference" where a model is behind an
+    endpoint, which knows no other. question_prefix and answer_start stand before and after the question in both
+    prompts. chat_template: a file with the nudger's Jinja template, where it has none or its server does not render it.
+    exact_stop=False drafts lazily: the stop rule then sees only what was drafted up to the takeover, so the answer is
+    the exact one up to the first draft whose unseen rest would have ended it, and goes on from there.
+
+    Raises ValueError for settings out of range, ModelError for models that cannot be used so (`boresight.steer.stack`)
+    and for a nudger without a chat template.
     """
+
+    step = "nudging"
 
     def __init__(
         self,
-        base: "LocalModel",
-        nudger: "LocalModel",
+        base: Any,
+        nudger: Any,
         *,
         gamma: float = 0.3,
         draft_tokens: int = 16,
@@ -54,22 +65,27 @@ class Nudging:
         max_new_tokens: int = 512,
         max_rounds: int = 150,
         word_mode: str = "space",
-        mode: str = "cached",
+        mode: str | None = None,
         exact_stop: bool = True,
         repetition_cut: str = "exact",
         question_prefix: str = "",
         answer_start: str = "",
+        chat_template: str | None = None,
     ) -> None:
-        if mode not in MODES:
+        require(self.step, base)
+        require_model(self.step, "nudger", nudger, remote=True)
+        self.frame = base if kind(base) == "urial" else None
+        self.base: Any = base.base if self.frame else base
+        self.nudger: Any = nudger
+        self.remote = "endpoint" in (kind(self.base), kind(nudger))
+        self.mode = mode or ("reference" if self.remote else "cached")
+        if self.mode not in MODES:
             raise ValueError(f"mode is {mode!r}; one of {', '.join(MODES)} is needed")
-        if mode == "reference" and not exact_stop:
+        if self.remote and self.mode != "reference":
+            raise ValueError(f"mode is {mode!r}, which needs both models on this machine; an endpoint has reference")
+        if self.mode == "reference" and not exact_stop:
             raise ValueError("reference mode drafts the whole chunk; exact_stop=False needs mode cached or speculative")
-        for role, model in (("base", base), ("nudger", nudger)):
-            if not hasattr(model, "session"):
-                raise ModelError(f"nudging needs a local model as its {role}; {model.name} has no decode sessions")
-        if not nudger.has_chat_template:
-            nudger.render_template([])  # says how to give it one
-        self.base, self.nudger, self.mode = base, nudger, mode
+        self._render = renderer(nudger, chat_template)
         self.settings = Settings(
             gamma=gamma,
             base_chunk=base_chunk,
@@ -84,12 +100,20 @@ class Nudging:
         self.name = f"{base.name}+nudging"
 
     def prompts(self, chat: Chat, context: str = "") -> Prompts:
-        """(base prompt, nudger prompt) of a chat: plain text for the base, the nudger's own chat template for it."""
+        """(base prompt, nudger prompt) of a chat: plain or URIAL's text for the base, the nudger's template for it."""
         validate(chat)
-        base_prompt = plain(chat, self.question_prefix, self.answer_start, context)
         *earlier, last = [dict(m) for m in chat]
         last["content"] = context + self.question_prefix + last["content"]
-        return base_prompt, self.nudger.render_template([*earlier, last]) + self.answer_start
+        asked = [*earlier, last]
+        if self.frame:
+            base_prompt = self.frame.prompt_text(asked) + self.answer_start
+        else:
+            base_prompt = plain(chat, self.question_prefix, self.answer_start, context)
+        return base_prompt, self._render(asked) + self.answer_start
+
+    def prompt_text(self, chat: Chat) -> str:
+        """The full text that the base model reads for a chat."""
+        return self.prompts(chat)[0]
 
     def run(self, base_prompt: str, nudger_prompt: str) -> NudgeResult:
         """Answer one pair of full prompts."""
@@ -113,6 +137,8 @@ class Nudging:
 
         settings = how or [self.settings] * len(prompts)
         drawn = sampling or [None] * len(prompts)
+        if self.remote:
+            return self._from_afar(prompts, settings, on_done, on_step)
         pools = self._pools(prompts)
         if self.mode == "reference":
             makers = [lambda i=i: self._reference(prompts[i], settings[i]) for i in range(len(prompts))]
@@ -128,23 +154,42 @@ class Nudging:
 
         With exact_stop a segment is settled when the drafts up to it are known not to end, a few rounds later.
         """
-        pair, so_far, told = (base_prompt, nudger_prompt), Progress(), 0
-        pools = self._pools([pair])
+        yield from self._stream((base_prompt, nudger_prompt), self.settings)
+
+    def stream_chat(self, chat: Chat, sampling: Sampling | None = None) -> Iterator[Span | Completion]:
+        """What `generate` answers, span by span as they are settled, then its Completion.
+
+        The Completion's text may lack what was shown last: an end that repeats itself is cut once the answer is whole.
+        """
+        pair = self.prompts(chat)
+        (how,) = self._settings([sampling]) if sampling else [self.settings]
+        if how.stop:
+            raise ValueError("a streamed answer takes no stop strings: a part of one would be shown before it is found")
+        running = self._stream(pair, how, sampling)
+        while True:
+            try:
+                yield self._span(next(running))
+            except StopIteration as end:
+                yield self._completion(pair, end.value)
+                return
+
+    def _stream(
+        self, pair: Prompts, how: Settings, sampling: Sampling | None = None
+    ) -> Generator[Segment, None, NudgeResult]:
         if self.mode == "reference":
-            yield from self.run(*pair).segments
-            return
-        decoder = self._answer(pair, self.settings, *pools, so_far)
-        steps = None
-        try:
-            while True:
-                asks = next(decoder) if steps is None else decoder.send(steps)
-                yield from so_far.segments[told : so_far.settled]
-                told = so_far.settled
-                steps = asks[0].session.model.extend(asks)
-        except StopIteration:
-            yield from so_far.segments[told:]
-        finally:
-            decoder.close()
+            (result,) = self.run_batch([pair], [how])
+            yield from result.segments
+            return result
+        from boresight.lm.stream import pieces
+
+        so_far, told = Progress(), 0
+
+        def fresh() -> list[Segment]:
+            nonlocal told
+            begin, told = told, len(so_far.segments) if so_far.stop_reason else so_far.settled
+            return so_far.segments[begin:told]
+
+        return (yield from pieces(self._answer(pair, how, *self._pools([pair]), so_far, sampling), fresh))
 
     def generate(
         self,
@@ -161,16 +206,23 @@ class Nudging:
         probabilities and is refused.
         """
         drawn = None if sampling is None else per_row(sampling, len(chats))
-        for s in drawn or ():
-            if s.repetition_penalty != 1.0:
-                raise ValueError("nudging does not take a repetition_penalty: it would change the base's certainty")
-            if self.mode == "reference" and (s.temperature or s.stop):
-                raise ValueError("nudging in reference mode is greedy and takes no stop strings; use mode=cached")
-        how = [replace(self.settings, max_new_tokens=s.max_new_tokens, stop=s.stop) for s in drawn or ()]
+        how = self._settings(drawn or ())
         pairs = [self.prompts(chat) for chat in chats]
         finished = (lambda i, r: on_done(i, self._completion(pairs[i], r))) if on_done else None
         results = self.run_batch(pairs, how, sampling=drawn, on_done=finished, on_step=on_step)
         return [self._completion(pair, r) for pair, r in zip(pairs, results, strict=True)]
+
+    def _settings(self, drawn: Sequence[Sampling]) -> list[Settings]:
+        """The settings of each answer; ValueError for what cannot be sampled."""
+        for s in drawn:
+            if s.repetition_penalty != 1.0:
+                raise ValueError("nudging does not take a repetition_penalty: it would change the base's certainty")
+            if self.mode == "reference" and s.temperature:
+                raise ValueError("nudging in reference mode is greedy; a temperature needs mode=cached")
+        return [replace(self.settings, max_new_tokens=s.max_new_tokens, stop=s.stop) for s in drawn]
+
+    def _span(self, s: Segment) -> Span:
+        return Span((self.nudger if s.source == "nudge" else self.base).name, s.text, s.base_top1_prob, s.source)
 
     def describe(self) -> dict[str, Any]:
         """Base, policy with its settings, and the revisions of both models."""
@@ -179,7 +231,10 @@ class Nudging:
             f"nudging(nudger={self.nudger.name}, gamma={s.gamma:g}, draft_tokens={s.draft_tokens}, "
             f"base_chunk={s.base_chunk}, mode={self.mode}, word_mode={s.word_mode}, exact_stop={s.exact_stop})"
         )
-        return {**self.base.describe(), "policy": policy, "nudger": self.nudger.describe()}
+        below = (self.frame or self.base).describe()
+        if self.frame:
+            policy = f"{below['policy']} + {policy}"
+        return {**below, "policy": policy, "nudger": self.nudger.describe()}
 
     # -- how ----------------------------------------------------------------------------------------------------
 
@@ -192,7 +247,12 @@ class Nudging:
                 model.require_room(row)
         if self.mode == "reference":
             return self.base.pool(), self.nudger.pool()
-        return self.base.pool(base_rows, SPARE), self.nudger.pool(nudger_rows, SPARE)
+        nudger_pool = self.nudger.pool(nudger_rows, SPARE)
+        if self.frame and (prefix := self.frame.cached([row[:-SPARE] for row in base_rows])):
+            from boresight.lm.session import SharedPool
+
+            return SharedPool(prefix), nudger_pool
+        return self.base.pool(base_rows, SPARE), nudger_pool
 
     def _answer(
         self,
@@ -207,10 +267,13 @@ class Nudging:
         from boresight.lm.textcache import TextCache
 
         began = time.perf_counter()
+        row = sampling.row_at(row) if sampling else row
         base = TextCache(self.base, base_pool, sampling, 2 * row)
         nudger = TextCache(self.nudger, nudger_pool, sampling, 2 * row + 1)
         ahead = self.mode == "speculative"
-        pair = Pair(_Cached(base, ahead), _Cached(nudger), *prompts, self.base.count_tokens, whole_drafts=ahead)
+        writer = Cached(base, ahead, self._end(prompts[0]))
+        whole = ahead and self._drafts_are_cheap()
+        pair = Pair(writer, Cached(nudger, ahead), *prompts, self.base.count_tokens, whole_drafts=whole)
         try:
             yield from rounds(pair, how, so_far)
         finally:
@@ -219,21 +282,56 @@ class Nudging:
         passes = {"base": base.passes, "nudger": nudger.passes}
         return result(so_far, how, self.base.count_tokens, passes, base.recomputed + nudger.recomputed, began)
 
+    def _drafts_are_cheap(self) -> bool:
+        """Whether a whole draft costs less than the base passes that it can save."""
+        return self.nudger.model.num_parameters() * CHEAP <= self.base.model.num_parameters()
+
     def _reference(self, prompts: Prompts, how: Settings) -> "Decoder[NudgeResult]":
-        settings = {k: v for k, v in asdict(how).items() if k not in ("exact_stop", "stop")}
-        count = self.base.count_tokens
-        return nudge_loop(_completer(self.base), _completer(self.nudger), *prompts, count_tokens=count, **settings)
+        base = completer(self.base, self._end(prompts[0]))
+        return self._loop(base, completer(self.nudger), prompts, how)
         yield
 
+    def _loop(self, base: Any, nudger: Any, prompts: Prompts, how: Settings) -> NudgeResult:
+        settings = {k: v for k, v in asdict(how).items() if k != "exact_stop"}
+        return nudge_loop(base, nudger, *prompts, count_tokens=self.base.count_tokens, **settings)
+
+    def _from_afar(
+        self,
+        prompts: Sequence[Prompts],
+        settings: Sequence[Settings],
+        on_done: Callable[[int, NudgeResult], None] | None,
+        on_step: OnStep | None,
+    ) -> list[NudgeResult]:
+        """Answers with a model behind an endpoint, as many at a time as it may be asked."""
+        from boresight.lm.remote.endpoint import concurrency_asked
+        from boresight.steer.nudging.remote import Turnstile, answer_all
+
+        turnstile = Turnstile()
+        nudger = turnstile.guard(completer(self.nudger), alone=kind(self.nudger) == "local")
+        alone = kind(self.base) == "local"
+        bases = [turnstile.guard(completer(self.base, self._end(p)), alone=alone) for p, _ in prompts]
+
+        def job(i: int) -> NudgeResult:
+            for model, prompt in zip((self.base, self.nudger), prompts[i], strict=True):
+                _require_room(model, prompt)
+            return self._loop(bases[i], nudger, prompts[i], settings[i])
+
+        jobs = [partial(job, i) for i in range(len(prompts))]
+        return answer_all(jobs, turnstile, concurrency_asked(), on_done, on_step)
+
+    def _end(self, base_prompt: str) -> EndOf | None:
+        """Where answers to a prompt end besides at an end-of-sequence token; what answer_start opened counts."""
+        frame, start = self.frame, len(base_prompt) - len(self.answer_start)
+        return (lambda text: frame.answer_end(text[start:])) if frame else None
+
     def _completion(self, prompts: Prompts, r: NudgeResult) -> Completion:
-        names = {"nudge": self.nudger.name, "base": self.base.name}
         return Completion(
             text=r.text,
             tokens=self.base.count_tokens(r.text),
             finish_reason=_FINISH[r.stop_reason],
-            prompt_tokens=len(self.base.encode(prompts[0])),
+            prompt_tokens=_length(self.base, prompts[0]),
             trace=Trace(
-                spans=tuple(Span(names[s.source], s.text, s.base_top1_prob, s.source) for s in r.segments),
+                spans=tuple(map(self._span, r.segments)),
                 stop_reason=r.stop_reason,
                 mean_top1_prob=r.mean_base_top1,
                 detail={
@@ -248,63 +346,16 @@ class Nudging:
         )
 
 
-class _Cached:
-    """A Writer over a local model: a TextCache whose chunks grow on demand.
-
-    speculative: keep the draft in the cache after the base has taken over, with a prediction after each of its tokens,
-    so that the base run is free as far as the two models agree.
-    """
-
-    def __init__(self, cache: "TextCache", speculative: bool = False) -> None:
-        self.cache = cache
-        self._speculative = speculative
-
-    @property
-    def forwards(self) -> int:
-        return self.cache.passes
-
-    def start(self, text: str, limit: int) -> Continuation:
-        from boresight.lm.textcache import Chunk
-
-        return Chunk(self.cache, text, limit)
-
-    def look(self, texts: Sequence[str], whole: str) -> "Decoder[None]":
-        """Boundaries whose tokens begin those of the longest text share a pass; `start` asks for the others."""
-        if not texts:
-            return
-        room = self.cache.model.context - 1  # a chunk opens only where a token fits
-        ids = self.cache.ids(whole if self._speculative else texts[-1])[:room]
-        parts = [self.cache.ids(text) for text in texts]
-        lengths = [len(part) for part in parts if ids[: len(part)] == part]
-        if lengths and self._speculative:
-            lengths = list(range(lengths[0], len(ids) + 1))
-        yield from self.cache.look(ids, lengths)
-
-    def wait_for(self, left: "Companion[None]") -> "Decoder[None]":
-        return self.cache.wait_for(left)
-
-    def settle(self, text: str) -> None:
-        if not self._speculative:
-            self.cache.crop(len(self.cache.ids(text)))
+def _length(model: Any, prompt: str) -> int:
+    """Tokens of a prompt; a server's count leaves out the BOS that it may add."""
+    return len(model.encode(prompt)) if hasattr(model, "encode") else model.count_tokens(prompt)
 
 
-def _completer(model: "LocalModel") -> Callable[[str, int], Completed]:
-    """A text-completion function that reads the whole prompt anew at every call."""
-    from boresight.lm.decode import drive
-    from boresight.lm.textcache import Chunk, TextCache
-
-    def once(prompt: str, limit: int) -> "Decoder[Chunk]":
-        cache = TextCache(model, model.pool(), guess=0)
-        try:
-            chunk = Chunk(cache, prompt, limit)
-            yield from chunk.fill()
-            return chunk
-        finally:
-            cache.close()
-
-    def complete(prompt: str, limit: int) -> Completed:
-        chunk = drive([lambda: once(prompt, limit)], 1)[0]
-        reason = "stop" if chunk.ended else "length"
-        return Completed(chunk.text, chunk.tokens, chunk.logprobs, reason, chunk.opening)
-
-    return complete
+def _require_room(model: Any, prompt: str) -> None:
+    """Raise ModelError, with both lengths, when a prompt leaves no room for an answer; a server may not tell."""
+    if kind(model) == "local":
+        model.require_room(model.encode(prompt))
+    elif model.context is not None and (n := _length(model, prompt)) >= model.context:
+        raise ModelError(
+            f"the prompt has {n} tokens and {model.name} reads at most {model.context}; shorten the prompt"
+        )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 WORD_MODES = ("space", "unicode")
 VERIFY_WORDS = 4  # word tests per base pass: takeover mostly comes early, and a pass costs by its tokens
-OPEN_DRAFTS = 3  # rounds that may wait for the rest of their draft
+OPEN_DRAFTS = 8  # rounds that may wait for the rest of their draft
 SAME_NUDGES = 3  # a nudge that follows itself this often ends the answer
 log = logging.getLogger(__name__)
 
@@ -80,15 +80,16 @@ class Continuation(Protocol):
 class Writer(Protocol):
     """A model as the rounds see it: it continues texts.
 
-    look: the texts in `texts`, beginnings of `whole`, will be continued by a token each. settle: the text that was
-    decided on. wait_for: go on until what `leave` returned is at its end. forwards: passes so far. Raises ContextFull
-    when its context has no room for a token.
+    look: the texts in `texts`, beginnings of `whole`, will be continued by a token each. expect: a guess of how a text
+    goes on. settle: the text that was decided on. wait_for: go on until what `leave` returned is at its end. forwards:
+    passes so far. Raises ContextFull when its context has no room for a token.
     """
 
     @property
     def forwards(self) -> int: ...
     def start(self, text: str, limit: int) -> Continuation: ...
     def look(self, texts: Sequence[str], whole: str) -> "Decoder[None]": ...
+    def expect(self, text: str) -> None: ...
     def settle(self, text: str) -> None: ...
     def wait_for(self, left: Any) -> "Decoder[None]": ...
 
@@ -107,7 +108,8 @@ class Mark:
 class Progress:
     """An answer under way.
 
-    here: base top-1 probability at the end of the text, None where it was not asked. base_probs: those that decisions
+    here: base top-1 probability at the end of the text, None where it was not asked. unsure: the base's unsure token
+    there, if any. base_probs: those that decisions
     were taken on. nudge, repeats: the last nudge and how often it has followed itself. settled: segments that no end of
     a draft can take back any more.
     """
@@ -117,6 +119,7 @@ class Progress:
     rounds: int = 0
     stop_reason: str = ""
     here: float | None = None
+    unsure: str = ""
     base_probs: list[float] = field(default_factory=list)
     nudge: str = ""
     repeats: int = 0
@@ -268,6 +271,8 @@ class _Draft:
 def _draft(pair: Pair, how: Settings, so_far: Progress) -> "Decoder[_Draft]":
     """Steps 1 to 3: draft, stop rule, words."""
     base, written = pair.base, pair.base_prompt + so_far.text
+    pair.nudger.expect(pair.nudger_prompt + so_far.text + so_far.unsure)  # they may agree after all
+    so_far.unsure = ""
     draft = pair.nudger.start(pair.nudger_prompt + so_far.text, how.draft_tokens)
     if pair.whole_drafts:
         yield from draft.fill()
@@ -336,6 +341,7 @@ def _base_run(pair: Pair, how: Settings, takeover: Continuation, so_far: Progres
             run += piece
             if end < len(chunk.tokens) or (chunk is not takeover and chunk.ended):
                 after = math.exp(chunk.logprobs[min(end, len(chunk.tokens) - 1)])
+                so_far.unsure = chunk.tokens[min(end, len(chunk.tokens) - 1)]
                 break
             chunk = None
     except ContextFull:

@@ -2,29 +2,12 @@
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from boresight.lm.repetition import repeated_suffix
 
 _CJK = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 _UNITS = re.compile(rf" *(?:[{_CJK}]|\n+|[^ \n{_CJK}]+)| +")
-
-
-@dataclass(frozen=True)
-class Completed:
-    """What a text-completion function returns.
-
-    tokens: texts whose concatenation is `text`, an end-of-sequence token as ""; top1_logprobs: natural logarithms, one
-    per token; finish_reason: "stop" if the last token is an end-of-sequence token, else "length". opening: what the
-    word test compares with, where it is not the first token's text (a replacement character for a part of one).
-    """
-
-    text: str
-    tokens: Sequence[str]
-    top1_logprobs: Sequence[float]
-    finish_reason: str
-    opening: str | None = None
 
 
 @dataclass(frozen=True)

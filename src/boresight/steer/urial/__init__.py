@@ -8,7 +8,8 @@ once: their cache is frozen and shared by all rows of all requests, and a reques
 model; `policy` the language model `Urial`.
 """
 
-from boresight.catalog import Card, Claim
+from boresight.catalog import Card
+from boresight.steer.urial.claims import CLAIMS
 from boresight.steer.urial.frame import (
     STOPS,
     TEMPLATES,
@@ -18,8 +19,9 @@ from boresight.steer.urial.frame import (
     cut_at_stop,
     render_prompt,
 )
-from boresight.steer.urial.policy import Reply, Urial
+from boresight.steer.urial.policy import Urial
 from boresight.steer.urial.prompt import VARIANTS, UrialPrompt, build_prompt
+from boresight.steer.urial.rows import Reply
 
 __all__ = [
     "METHOD",
@@ -45,22 +47,5 @@ METHOD = Card(
     paper="Lin et al.: The Unlocking Spell on Base LLMs: Rethinking Alignment via ICL (arXiv 2312.01552)",
     needs=("a local base model with a context of about 1,500 tokens (shorter ones get fewer examples)",),
     example='boresight generate gemma-3-270m --steer urial:prompt=boresight-3shot-v1 --prompt "Why is the sky blue?"',
-    claims=(
-        Claim(
-            statement="Three constant examples in the prompt make a base model answer like an aligned one.",
-            published="just-eval mean of six aspects: Mistral-7b with URIAL 4.63, Mistral-7b-Instruct 4.44 (Table 1)",
-            check="steered answers end by themselves more often than the base model's",
-            metric="text-health.ends",
-            a="base",
-            b="urial",
-        ),
-        Claim(
-            statement="The refusal among the examples makes the model decline harmful requests.",
-            published="just-eval safety of Mistral-7b: 4.915 with URIAL, 4.745 instruction-tuned (recomputed)",
-            check="harmful requests are declined more often than by the base model",
-            metric="refusal.refused",
-            a="base",
-            b="urial",
-        ),
-    ),
+    claims=CLAIMS,
 )

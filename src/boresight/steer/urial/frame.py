@@ -5,9 +5,10 @@ for the fence that closes its own.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from boresight.chat import Chat, split_system, validate
 from boresight.errors import DataError
 from boresight.lm.decode import Stopper, stop_at
 
@@ -76,6 +77,15 @@ def checked_turns(turns: str | Sequence[str]) -> list[str]:
     return listed
 
 
+def conversation_of(chat: Chat) -> tuple[str, list[str]]:
+    """System message ("": none) and turns of a chat; EmptyQuery or DataError if it is not one."""
+    for message in chat if isinstance(chat, Sequence) else ():
+        is_query = isinstance(message, Mapping) and message.get("role") == "user"
+        if is_query and not str(message.get("content", "?")).strip():
+            raise EmptyQuery("a user turn is an empty query")
+    return split_system(validate(chat))
+
+
 def render_prompt(prefix: str, turns: str | Sequence[str], template: str = "backticks") -> str:
     """The prompt of a conversation: prefix, every turn in its frame, and the frame of the answer opened.
 
@@ -142,3 +152,58 @@ def answer_stopper(stops: Sequence[str], fenced: bool = True) -> Stopper:
         return min(hits, default=None)
 
     return find
+
+
+class AnswerEnd:
+    """Tells how far a continuation of a half-written answer belongs to it, whoever wrote what is there already.
+
+    written: the answer so far. It is taken as it stands: a bare fence in it opens or closes a code block. In what
+    follows, a bare fence with no block open is the frame's end, and a stop string ends the answer too.
+    """
+
+    def __init__(self, written: str, stops: Sequence[str] = STOPS, fenced: bool = True) -> None:
+        *lines, self._line = written.split("\n")
+        self._inside = sum(line.strip().startswith(FENCE) for line in lines) % 2 == 1
+        self._stops, self._fenced = stops, fenced
+
+    def safe(self, text: str, final: bool = False) -> tuple[int, bool]:
+        """(characters of `text`, the continuation so far, that are surely the answer's, whether it ends after them).
+
+        What may still become an end is not safe: "#" may grow to "# Query". final: the text will not grow.
+        """
+        behind = len(self._line)
+        whole = self._line + text
+        stops = [at for s in self._stops if (at := whole.find(s, max(0, behind - len(s) + 1))) >= 0]
+        stop = min(stops, default=None)
+        fence = self._fence(whole[:stop], final or stop is not None)
+        end = stop if fence is None else fence
+        if end is not None:
+            return max(0, end - behind), True
+        held = 0 if final else max(self._open_stop(whole), self._open_fence(whole))
+        return max(0, len(text) - held), False
+
+    def _fence(self, whole: str, final: bool) -> int | None:
+        """Where the line of the frame's closing fence begins in `whole`, or None."""
+        at, inside = 0, self._inside
+        lines = whole.split("\n") if self._fenced else []
+        for number, line in enumerate(lines):
+            complete = final or number < len(lines) - 1
+            if complete and line.strip().startswith(FENCE):
+                if line.strip() == FENCE and not inside and at + line.index(FENCE) + len(FENCE) > len(self._line):
+                    return at + line.index(FENCE)
+                inside = not inside
+            at += len(line) + 1
+        return None
+
+    def _open_stop(self, whole: str) -> int:
+        """Characters at the end that begin a stop string."""
+        return max((n for s in self._stops for n in range(1, len(s)) if whole.endswith(s[:n])), default=0)
+
+    def _open_fence(self, whole: str) -> int:
+        """Characters at the end, from a backtick on, that may become the frame's closing fence."""
+        *lines, last = whole.split("\n")
+        bare = last.strip()
+        if not self._fenced or not bare or not FENCE.startswith(bare):
+            return 0
+        inside = sum(line.strip().startswith(FENCE) for line in lines) % 2 == 1
+        return 0 if inside != self._inside else len(last) - last.index("`")

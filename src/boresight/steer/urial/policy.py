@@ -1,32 +1,36 @@
-"""The language model `Urial`: a local base model behind a prompt whose cache is frozen and shared by all rows."""
+"""The language model `Urial`: a base model behind a prompt whose cache is frozen and shared by all rows."""
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boresight.chat import Chat, split_system, validate
+from boresight.chat import Chat
 from boresight.errors import ModelError
 from boresight.lm.base import Completion, OnDone, OnStep, Sampling, Span, Trace, per_row
+from boresight.steer.stack import kind, require
 from boresight.steer.urial.frame import (
     STOPS,
-    EmptyQuery,
+    AnswerEnd,
     FrameEnd,
     answer_stopper,
     checked_turns,
     clean,
     clean_reference,
+    conversation_of,
     render_prompt,
     template_of,
 )
 from boresight.steer.urial.prompt import UrialPrompt, most_similar
+from boresight.steer.urial.rows import Reply, Row, Text
 
 if TYPE_CHECKING:
     from boresight.lm.decode import Decoder
     from boresight.lm.kv import Prefix
     from boresight.lm.local import LocalModel
+    from boresight.lm.remote.endpoint import Endpoint
     from boresight.lm.session import SharedPool
 
 ROOM = 64  # tokens that a context must have left after the prefix, and for which old turns are given up
@@ -34,33 +38,8 @@ _FINISH = {"stop_string": "stop_string", "length": "length", "context": "context
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Reply:
-    """An answer. stop_reason: "frame_end", "stop_string", "eos", "length" or "context".
-
-    n_prefix_cached: prompt tokens read from the shared cache; tokens_forwarded: tokens that this answer sent through
-    the model, those of the prefix included where it was the first to need it.
-    """
-
-    text: str
-    stop_reason: str
-    n_prefix_cached: int
-    tokens_forwarded: int
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A prompt ready to run: its tokens, how many of them are the prefix and how many of those are cached."""
-
-    ids: list[int]
-    n_prefix: int
-    n_cached: int
-    prompt: UrialPrompt
-    dropped: int
-
-
 class Urial:
-    """A LanguageModel: `model`, a local base model, answers behind a constant prompt.
+    """A LanguageModel: `model`, a base model of this machine or behind an endpoint, answers behind a constant prompt.
 
     prompt: a shipped prompt, a variant (`VARIANTS`), a file (see `UrialPrompt.load`) or a UrialPrompt. template: how
     turns are written, "backticks", "v5" or "v6". penalize_prefix: let the repetition penalty count the tokens of the
@@ -69,13 +48,16 @@ class Urial:
 
     A context that leaves less than 64 tokens after the prefix gets the prompt's first example only, or none, with a
     warning. A system message of a chat stands before its first query that is kept, since the prefix is constant.
+    Behind an endpoint the repetition penalty is the server's, which counts the prompt too (there is a warning).
     Raises ValueError for settings out of range, DataError for a prompt that does not exist, ModelError for a model
-    without decode sessions or with too short a context.
+    whose text cannot be continued or with too short a context.
     """
+
+    step = "urial"
 
     def __init__(
         self,
-        model: "LocalModel",
+        model: "LocalModel | Endpoint",
         *,
         prompt: str | Path | UrialPrompt = "boresight-3shot-v1",
         template: str = "backticks",
@@ -85,14 +67,22 @@ class Urial:
         penalize_prefix: bool = False,
         reference_postprocess: bool = False,
     ) -> None:
-        if not hasattr(model, "session"):
-            raise ModelError(f"urial needs a local model; {model.name} has no decode sessions")
-        self.base, self.template, self._frame = model, template, template_of(template)
+        require("urial", model)
+        self.remote = kind(model) == "endpoint"
+        self.base: Any = model
+        self.template, self._frame = template, template_of(template)
         self.sampling = Sampling(max_new_tokens, temperature, repetition_penalty=repetition_penalty, stop=STOPS)
         self.penalize_prefix, self.reference_postprocess = penalize_prefix, reference_postprocess
         self.name = f"{model.name}+urial"
         self.embed: Callable[[Sequence[str]], Any] = _embed
-        if model.has_chat_template:
+        if self.remote and repetition_penalty != 1.0 and not penalize_prefix:
+            self.penalize_prefix = True
+            warnings.warn(
+                f"{model.name} runs on a server, whose repetition penalty counts the whole prompt; "
+                "penalize_prefix=true says so, repetition_penalty=1 switches it off",
+                stacklevel=2,
+            )
+        if getattr(model, "has_chat_template", False):
             warnings.warn(
                 f"{model.name} has a chat template: URIAL is for base models, and the template is not used",
                 stacklevel=2,
@@ -105,22 +95,28 @@ class Urial:
                 f"it is shown {self.prompt.shown} of its examples",
                 stacklevel=2,
             )
-        self._prefix_ids = model.encode(self.prompt.prefix(template))
-        self._shared_ids = self._constant()
+        self._prefix_ids = [] if self.remote else self.base.encode(self.prompt.prefix(template))
+        self._shared_ids = [] if self.remote else self._constant()
         self._prefix: Prefix | None = None
         self._pool_vectors: Any = None
 
     def _fitting(self, prompt: UrialPrompt) -> UrialPrompt:
         """The prompt, or as much of it as leaves ROOM tokens of the context."""
+        if self.base.context is None:  # a server that does not tell
+            return prompt
         least = 0
         for tried in (prompt, *(prompt.first(k) for k in (1, 0) if k < prompt.shown)):
-            least = len(self.base.encode(tried.longest(self.template))) + ROOM
+            least = self._length(tried.longest(self.template)) + ROOM
             if least <= self.base.context:
                 return tried
         raise ModelError(
             f"{self.base.name} reads {self.base.context} tokens, but the prompt {prompt.name} needs at least {least}; "
             "take a shorter prompt or a model with a longer context"
         )
+
+    def _length(self, text: str) -> int:
+        """Tokens of a prompt; a server's count leaves out the BOS that it may add."""
+        return self.base.count_tokens(text) + 1 if self.remote else len(self.base.encode(text))
 
     def _constant(self) -> list[int]:
         """The tokens that every prompt begins with: those of the prefix that stay when a turn follows."""
@@ -144,7 +140,12 @@ class Urial:
         """Answer many conversations at once; every reply is what `reply` gives for its conversation alone."""
         done = self._run([("", checked_turns(turns)) for turns in conversations], sampling)
         return [
-            Reply(c.text, c.trace.stop_reason, c.trace.detail["n_prefix_cached"], c.trace.detail["tokens_forwarded"])
+            Reply(
+                c.text,
+                c.trace.stop_reason,
+                c.trace.detail.get("n_prefix_cached"),
+                c.trace.detail.get("tokens_forwarded"),
+            )
             for c in done
         ]
 
@@ -161,7 +162,24 @@ class Urial:
         Two things stay: the frame's stop strings, to which those of `sampling` are added, and the policy's repetition
         penalty where `sampling` has none (1.0); Urial(..., repetition_penalty=1.0) switches it off.
         """
-        return self._run([_conversation(chat) for chat in chats], sampling, on_done, on_step)
+        return self._run([conversation_of(chat) for chat in chats], sampling, on_done, on_step)
+
+    def stream_chat(self, chat: Chat, sampling: Sampling | None = None) -> Iterator[Span | Completion]:
+        """What `generate` answers, as it is written, then its Completion; what may be the frame's end is held back."""
+        if self.remote or self.reference_postprocess:  # which deletes fences wherever they are
+            (done,) = self.generate([chat], sampling)
+            yield from (*done.trace.spans, done)
+            return
+        from boresight.lm.session import SharedPool
+        from boresight.steer.urial.stream import growing
+
+        how = self.sampling if sampling is None else self._settings(sampling)
+        conversation = conversation_of(chat)
+        prompt = self._prompts([conversation[1][-1]])[0]
+        row = self._row(self._text(conversation, prompt, min(ROOM, how.max_new_tokens)))
+        pool = SharedPool(self._cached(row.n_cached) if row.n_cached else None)
+        end = AnswerEnd("", how.stop, self._frame.fenced)
+        yield from growing(lambda on_piece: self._answer(row, how, 0, pool, 0, on_piece), end, self.base.name)
 
     def describe(self) -> dict[str, Any]:
         """Base, policy with its settings and the hash of its prompt, and the revision."""
@@ -173,6 +191,24 @@ class Urial:
             f"reference_postprocess={self.reference_postprocess})"
         )
         return {**self.base.describe(), "policy": policy, "template": f"urial-{self.template}"}
+
+    # -- for methods that stand on this one ---------------------------------------------------------------------
+
+    def prompt_text(self, chat: Chat) -> str:
+        """The full text that the base model reads for a chat, without the turns that its context has no room for."""
+        system, turns = conversation_of(chat)
+        return self._text((system, turns), self._prompts([turns[-1]])[0], ROOM).text
+
+    def answer_end(self, written: str) -> AnswerEnd:
+        """Where what continues `written`, the answer so far, would end the answer: at its frame or at a stop string."""
+        return AnswerEnd(written, STOPS, self._frame.fenced and not self.reference_postprocess)
+
+    def cached(self, rows: Sequence[Sequence[int]]) -> "Prefix | None":
+        """The frozen cache of what `rows`, token ids of prompts, share with the constant prefix; None for nothing."""
+        from boresight.lm.session import common_prefix
+
+        n = min((common_prefix(self._shared_ids, row) for row in rows), default=0)
+        return self._cached(n) if n else None
 
     # -- the run ------------------------------------------------------------------------------------------------
 
@@ -192,7 +228,15 @@ class Urial:
         else:
             how = [self._settings(s) for s in per_row(sampling, len(conversations))]
         prompts = self._prompts([turns[-1] for _, turns in conversations])
-        rows = [self._row(*args) for args in zip(conversations, prompts, how, strict=True)]
+        texts = [
+            self._text(conversation, prompt, min(ROOM, s.max_new_tokens))
+            for conversation, prompt, s in zip(conversations, prompts, how, strict=True)
+        ]
+        if self.remote:
+            told = (lambda i, raw: on_done(i, self._completion(raw, texts[i], {}))) if on_done else None
+            done = self.base.complete([t.text for t in texts], how, on_done=told, on_step=on_step)
+            return [self._completion(raw, text, {}) for raw, text in zip(done, texts, strict=True)]
+        rows = [self._row(text) for text in texts]
         first = self._prefix is None and any(row.n_cached for row in rows)
         pools = {n: SharedPool(self._cached(n) if n else None) for n in {row.n_cached for row in rows}}
         order = sorted(range(len(rows)), key=lambda i: -len(rows[i].ids))
@@ -221,47 +265,61 @@ class Urial:
             for vector in self.embed(queries)
         ]
 
-    def _row(self, conversation: tuple[str, list[str]], prompt: UrialPrompt, how: Sampling) -> _Row:
-        """Tokenize a conversation, without as many of its oldest turns as the context has no room for."""
-        from boresight.lm.session import common_prefix
-
-        room = min(ROOM, how.max_new_tokens)
+    def _text(self, conversation: tuple[str, list[str]], prompt: UrialPrompt, room: int) -> Text:
+        """Render a conversation without as many of its oldest turns as leave the context no `room`."""
         system, turns = conversation
-        kept = turns
+        kept, context = turns, self.base.context
         while True:
             first = f"{system}\n\n{kept[0]}" if system else kept[0]
-            ids = self.base.encode(prompt.render([first, *kept[1:]], self.template))
-            if len(ids) + room <= self.base.context or len(kept) == 1:
+            text = prompt.render([first, *kept[1:]], self.template)
+            length = 0 if context is None else self._length(text)
+            if context is None or length + room <= context or len(kept) == 1:
                 break
             kept = kept[2:]
-        if len(ids) >= self.base.context:
+        if context is not None and length >= context:
             raise ModelError(
-                f"the prompt {prompt.name} and the last query have {len(ids)} tokens and {self.base.name} reads at "
-                f"most {self.base.context}; shorten the query or take a shorter prompt"
+                f"the prompt {prompt.name} and the last query have {length} tokens and {self.base.name} reads at "
+                f"most {context}; shorten the query or take a shorter prompt"
             )
         if dropped := len(turns) - len(kept):
             log.warning("%s: the %d oldest turns of a conversation were dropped: no room", self.name, dropped)
+        return Text(text, length, prompt, dropped)
+
+    def _row(self, text: Text) -> Row:
+        """Tokenize a rendered conversation and see what of it is cached."""
+        from boresight.lm.session import common_prefix
+
+        ids, prompt = self.base.encode(text.text), text.prompt
         alone = self._prefix_ids if prompt is self.prompt else self.base.encode(prompt.prefix(self.template))
-        return _Row(ids, common_prefix(alone, ids), common_prefix(self._shared_ids, ids), prompt, dropped)
+        return Row(ids, common_prefix(alone, ids), common_prefix(self._shared_ids, ids), text)
 
     def _cached(self, n: int) -> "Prefix":
         """The frozen cache of the first n constant tokens: computed once, views of it where a row's tokens differ."""
         from boresight.lm.kv import Prefix
 
-        if self._prefix is None:
-            self._prefix = self.base.prefix(self._shared_ids)
+        whole = self._prefix
+        if whole is None:
+            whole = self._prefix = self.base.prefix(self._shared_ids)
             log.info(
                 "urial prefix %s (%s) of %d tokens read by %s",
                 self.prompt.hash(self.template),
                 self.prompt.name,
-                len(self._shared_ids),
+                len(whole),
                 self.base.name,
             )
-        if n == len(self._prefix):
-            return self._prefix
-        return Prefix(self._prefix.ids[:n], tuple((k[:, :n], v[:, :n]) for k, v in self._prefix.layers))
+        if n == len(whole):
+            return whole
+        return Prefix(whole.ids[:n], tuple((k[:, :n], v[:, :n]) for k, v in whole.layers))
 
-    def _answer(self, row: _Row, how: Sampling, index: int, pool: "SharedPool", paid: int) -> "Decoder[Completion]":
+    def _answer(
+        self,
+        row: Row,
+        how: Sampling,
+        index: int,
+        pool: "SharedPool",
+        paid: int,
+        on_piece: Callable[[str], None] | None = None,
+    ) -> "Decoder[Completion]":
         """Write one answer. paid: tokens of the prefix that were forwarded for this row's sake."""
         from boresight.lm.decode import write
         from boresight.lm.session import Session
@@ -269,47 +327,51 @@ class Urial:
         session = Session(self.base, pool)
         counted = row.ids if self.penalize_prefix else row.ids[row.n_prefix :]
         stopper = answer_stopper(how.stop, self._frame.fenced and not self.reference_postprocess)
-        raw = yield from write(session, row.ids, how, row=index, stopper=stopper, seen=counted)
-        text, reason = self._finish(raw)
+        raw = yield from write(
+            session, row.ids, how, row=how.row_at(index), stopper=stopper, seen=counted, on_piece=on_piece
+        )
         forwarded = session.forwarded + paid
-        log.debug("urial answer: %d tokens from the cache, %d forwarded, %s", row.n_cached, forwarded, reason)
+        log.debug("urial answer: %d tokens from the cache, %d forwarded", row.n_cached, forwarded)
+        counters = {
+            "prefix_tokens": row.n_prefix,
+            "n_prefix_cached": row.n_cached,
+            "tokens_forwarded": forwarded,
+            "cache_hit": bool(row.n_cached) and not paid,
+        }
+        return self._completion(raw, row.said, counters)
+
+    def _completion(self, raw: Completion, said: Text, counters: dict[str, Any]) -> Completion:
+        """The answer in what was written."""
+        text, reason = self._finish(raw)
+        first = raw.trace.spans[0].prob if raw.trace.spans else None
         return replace(
             raw,
             text=text,
             finish_reason=_FINISH.get(reason, "stop"),
             trace=Trace(
-                spans=tuple(Span(self.base.name, text, s.prob, "base") for s in raw.trace.spans if text),
+                spans=(Span(self.base.name, text, first, "base"),) if text else (),
                 stop_reason=reason,
                 mean_top1_prob=raw.trace.mean_top1_prob,
                 detail={
-                    "prompt": row.prompt.name,
-                    "prefix": row.prompt.hash(self.template),
-                    "prefix_tokens": row.n_prefix,
-                    "n_prefix_cached": row.n_cached,
-                    "tokens_forwarded": forwarded,
-                    "cache_hit": bool(row.n_cached) and not paid,
-                    "dropped_turns": row.dropped,
+                    "prompt": said.prompt.name,
+                    "prefix": said.prompt.hash(self.template),
+                    **counters,
+                    "dropped_turns": said.dropped,
                 },
             ),
         )
 
     def _finish(self, raw: Completion) -> tuple[str, str]:
-        """(answer, stop reason) of what was written."""
+        """(answer, stop reason) of what was written; an endpoint's reasons are those of a Completion."""
+        reason = raw.trace.stop_reason
+        if self.remote:
+            reason = "eos" if raw.finish_reason == "stop" else raw.finish_reason
         if self.reference_postprocess:
-            return clean_reference(raw.text), raw.trace.stop_reason
+            return clean_reference(raw.text), reason
         if not self._frame.fenced:
-            return raw.text.strip(), raw.trace.stop_reason
+            return raw.text.strip(), reason
         closed = FrameEnd().find(raw.text, final=True) is not None  # a last line "```" was waiting for more
-        return clean(raw.text), "frame_end" if closed else raw.trace.stop_reason
-
-
-def _conversation(chat: Chat) -> tuple[str, list[str]]:
-    """System message ("": none) and turns of a chat; EmptyQuery or DataError if it is not one."""
-    for message in chat if isinstance(chat, Sequence) else ():
-        is_query = isinstance(message, Mapping) and message.get("role") == "user"
-        if is_query and not str(message.get("content", "?")).strip():
-            raise EmptyQuery("a user turn is an empty query")
-    return split_system(validate(chat))
+        return clean(raw.text), "frame_end" if closed else reason
 
 
 def _embed(texts: Sequence[str]) -> Any:

@@ -3,7 +3,7 @@ import unicodedata
 
 import pytest
 
-from boresight.report.safe import MARKED, visible
+from boresight.safe import MARKED, visible
 
 
 @pytest.mark.parametrize(

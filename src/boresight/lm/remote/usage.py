@@ -1,0 +1,103 @@
+"""What a remote model was asked and what that cost."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from boresight.errors import DataError
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a million tokens cost, in whatever currency the user counts in."""
+
+    input: float
+    output: float
+
+
+@dataclass
+class Usage:
+    """Counters of a remote model.
+
+    requests: answers that came from the server, each counted once however often it was tried. retries: further
+    attempts. failed: requests that were given up. cached: answers from the disk, which cost nothing. uncounted: answers
+    whose tokens the server did not tell and which are not in the sums. prompt_tokens, completion_tokens: as the
+    server counts them.
+    """
+
+    price: Price | None = None
+    requests: int = 0
+    retries: int = 0
+    failed: int = 0
+    cached: int = 0
+    uncounted: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def count(self, prompt: int | None, completion: int | None) -> None:
+        """Add one answer of the server."""
+        self.requests += 1
+        self.uncounted += prompt is None or completion is None
+        self.prompt_tokens += prompt or 0
+        self.completion_tokens += completion or 0
+
+    @property
+    def cost(self) -> float | None:
+        """What the counted tokens cost; None without a price."""
+        if self.price is None:
+            return None
+        return (self.prompt_tokens * self.price.input + self.completion_tokens * self.price.output) / MILLION
+
+    def as_dict(self) -> dict[str, Any]:
+        """All counters and the cost, for a run record."""
+        counters = {name: value for name, value in vars(self).items() if name != "price"}
+        return {**counters, "cost": self.cost}
+
+    def __str__(self) -> str:
+        """One line for people."""
+        cost = "" if self.cost is None else f", cost {self.cost:.4g}"
+        return (
+            f"{self.requests:,} requests ({self.retries:,} retries, {self.failed:,} given up, {self.cached:,} from the "
+            f"cache), {self.prompt_tokens:,} + {self.completion_tokens:,} tokens{cost}"
+        )
+
+
+def price_of(names: tuple[str, ...], prices: Mapping[str, Any] | str | Path | None = None) -> Price | None:
+    """The price of the first of `names` that is in a price list; None if there is none.
+
+    prices: {model: {"input": ..., "output": ...}} per million tokens, or a YAML file of that form; by default the file
+    that the variable BORESIGHT_PRICES names. Raises DataError if it is not of that form.
+    """
+    source = prices if prices is not None else os.environ.get("BORESIGHT_PRICES")
+    if not source:
+        return None
+    where = "prices" if isinstance(source, Mapping) else str(source)
+    listed = source if isinstance(source, Mapping) else _read(Path(source))
+    if not isinstance(listed, Mapping):
+        raise DataError(f"{where}: a mapping from model to its prices is needed")
+    for name in names:
+        if name in listed:
+            return _price(listed[name], f"{where}: {name}")
+    return None
+
+
+def _read(path: Path) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise DataError(f"the price list {path} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def _price(entry: Any, where: str) -> Price:
+    if not isinstance(entry, Mapping) or set(entry) != {"input", "output"}:
+        raise DataError(f"{where}: 'input' and 'output', the prices of a million tokens, are needed")
+    for key, value in entry.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+            raise DataError(f"{where}: {key} is {value!r}; a number of at least 0 is needed")
+    return Price(float(entry["input"]), float(entry["output"]))

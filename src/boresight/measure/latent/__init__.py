@@ -1,0 +1,1 @@
+"""Latent measures: what a model holds inside, read off its distributions and hidden states."""
