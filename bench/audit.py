@@ -4,8 +4,8 @@
     python bench/audit.py --peer-python PYTHON  also against lm-evaluation-harness, from a Python that has lm_eval
 
 Every way runs in a process of its own on the same model folder, prompts, answer lengths and dtype, greedy, 32 rows at
-once where it has to be told. Three tables: the measure text-health on open requests; the same kind of requests behind
-a constant system prompt of about 1,000 tokens; and the log-probabilities of four options for each question. Seconds are
+once where it has to be told. Three tables: the measure text-health on open requests; the same requests behind a
+constant system prompt of about 1,000 tokens; and the log-probabilities of eight options for each question. Seconds are
 those of the whole process, loading and writing of logs included, with those after loading beside them: the best of
 --repeats rounds in which the ways take turns, as other work on the machine slows some. Tokens are those of the texts
 that came out, counted by the model's tokenizer. All processes get the same environment.
@@ -282,11 +282,11 @@ def main() -> None:
         peers = ["inspect hf", "lm_eval generate_until"]
         result["prefix"] = table("prefix", "boresight", peers, asking(behind, options.tokens // 2), written, options)
     if "options" in tables:
-        facts = load_set("facts")[:60]
+        facts = load_set("facts")
         pairs = [
             (f"Question: {row['prompt']}\nAnswer:", f" {facts[(i + j * 7) % len(facts)]['answers'][0]}")
             for i, row in enumerate(facts)
-            for j in range(4)
+            for j in range(8)
         ]
         tokens = sum(model.count_tokens(c) for _, c in pairs)
         asked = {**job, "pairs": pairs, "n": len(pairs)}

@@ -165,7 +165,7 @@ def _token_shift(
     from boresight.cli.show import show_shift
     from boresight.errors import DataError
     from boresight.report.checks import failures, parse_limits
-    from boresight.report.files import new_directory, unless_it_fails
+    from boresight.report.files import claimed
     from boresight.report.run import default_folder, load_subjects
     from boresight.report.shift import aligned_only, audit_shift, metrics, prompts_of
 
@@ -173,14 +173,14 @@ def _token_shift(
         raise DataError(f"token-shift compares two subjects, BASE and ALIGNED; {len(subjects)} named")
     under, over = parse_limits(limits[0], metrics()), parse_limits(limits[1], metrics(), "--fail-over")
     chats = prompts_of(prompts, limit, seed)
-    folder = new_directory(out or default_folder("token-shift"))
-    with unless_it_fails(folder), busy("loading models"):
-        loaded = load_subjects(subjects, (), dtype, device)
     asked = {"specs": subjects, "dtype": dtype, "device": device, "file": str(prompts) if prompts else None}
-    with bars() as shown:
-        run = audit_shift(
-            loaded, chats, out=folder, seed=seed, max_new_tokens=max_new_tokens, progress=shown, config=asked
-        )
+    with claimed(out or default_folder("token-shift")) as folder:
+        with busy("loading models"):
+            loaded = load_subjects(subjects, (), dtype, device)
+        with bars() as shown:
+            run = audit_shift(
+                loaded, chats, out=folder, seed=seed, max_new_tokens=max_new_tokens, progress=shown, config=asked
+            )
     show_shift(run, as_json=as_json)
     _exit_if(failures(aligned_only(run.results), under, over))
 

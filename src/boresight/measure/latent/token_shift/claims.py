@@ -89,7 +89,7 @@ CLAIMS = (
         name="shares",
         statement="At most positions the base model's first choice is the aligned model's token; few are shifted.",
         published="Llama-2-7b to its chat model: 77.7 % unshifted, 14.5 % marginal, 7.8 % shifted (section 2)",
-        expected="an aligned model behind its chat template against its own weights in a query frame: unshifted > shifted",
+        expected="an aligned model against its own weights without the chat template: unshifted > shifted",
         check=partial(mostly_unshifted, "template"),
     ),
     Claim(
