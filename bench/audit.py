@@ -7,8 +7,9 @@ Every way runs in a process of its own on the same model folder, prompts, answer
 once where it has to be told. Three tables: the measure text-health on open requests; the same requests behind a
 constant system prompt of about 1,000 tokens; and the log-probabilities of eight options for each question. Seconds are
 those of the whole process, loading and writing of logs included, with those after loading beside them: the best of
---repeats rounds in which the ways take turns, as other work on the machine slows some. Tokens are those of the texts
-that came out, counted by the model's tokenizer. All processes get the same environment.
+--repeats rounds in which the ways take turns, as other work on the machine slows some; the CPU time of all cores, which
+that work moves less, stands beside them. Tokens are those of the texts that came out, counted by the model's
+tokenizer. All processes get the same environment.
 The last line printed is one JSON object.
 """
 
@@ -16,6 +17,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -168,20 +170,26 @@ def run(way: str, job: dict, python: str | None) -> dict | None:
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
         environment.setdefault("GOMP_SPINCOUNT", "2000")  # for all alike: see docs/performance.md, "Batches"
         command = [str(python), __file__, "--way", way, "--job", str(asked)]
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), cpu_seconds()
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        seconds = time.perf_counter() - began
+        seconds, busy = time.perf_counter() - began, cpu_seconds() - busy
         said = Path(folder) / "said.json"
         if done.returncode or not said.is_file():
             print(f"  {way:24} left out: {(done.stderr.strip() or 'it said nothing').splitlines()[-1]}")
             return None
-        return {**json.loads(said.read_text(encoding="utf-8")), "seconds": seconds}
+        return {**json.loads(said.read_text(encoding="utf-8")), "seconds": seconds, "cpu_s": busy}
+
+
+def cpu_seconds() -> float:
+    """Processor time that finished children have used, on all cores together."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def table(kind: str, ours: str, peers: list[str], job: dict, count: Callable[[dict], int], options) -> dict:
     """Run one job in every way and print it; returns the figures and our ratio to the fastest other way."""
     print(f"\n{kind}: {job['n']} samples, {job['dtype']}")
-    print(f"  {'':24}{'seconds':>9}{'after load':>12}{'samples/s':>11}{'tokens/s':>10}{'the same':>10}")
+    print(f"  {'':24}{'seconds':>9}{'after load':>12}{'CPU s':>8}{'samples/s':>11}{'tokens/s':>10}{'the same':>10}")
     best: dict[str, dict] = {}
     left = [ours, *peers]
     for _ in range(options.repeats):
@@ -191,7 +199,7 @@ def table(kind: str, ours: str, peers: list[str], job: dict, count: Callable[[di
                 left.remove(way)
                 continue
             held = best.setdefault(way, got)
-            for key in ("seconds", "work_s"):
+            for key in ("seconds", "work_s", "cpu_s"):
                 held[key] = min(held[key], got[key])
     rows: dict[str, dict] = {}
     for way, got in best.items():
@@ -199,6 +207,7 @@ def table(kind: str, ours: str, peers: list[str], job: dict, count: Callable[[di
         rows[way] = {
             "seconds": round(got["seconds"], 2),
             "after_load_s": round(got["work_s"], 2),
+            "cpu_s": round(got["cpu_s"], 2),
             "samples_per_s": round(job["n"] / got["seconds"], 3),
             "tokens_per_s": round(count(got) / got["seconds"], 1),
             "tokens": count(got),
@@ -206,13 +215,13 @@ def table(kind: str, ours: str, peers: list[str], job: dict, count: Callable[[di
         }
         r = rows[way]
         print(
-            f"  {way:24}{r['seconds']:9.1f}{r['after_load_s']:12.1f}{r['samples_per_s']:11.2f}"
+            f"  {way:24}{r['seconds']:9.1f}{r['after_load_s']:12.1f}{r['cpu_s']:8.1f}{r['samples_per_s']:11.2f}"
             f"{r['tokens_per_s']:10.1f}{same:10.0%}"
         )
     others = [rows[way] for way in peers if way in rows]
     result: dict[str, object] = {"ways": rows, "goal": GOALS[kind]}
     if ours in rows and others:
-        for name, key in (("ratio", "seconds"), ("ratio_after_load", "after_load_s")):
+        for name, key in (("ratio", "seconds"), ("ratio_after_load", "after_load_s"), ("ratio_cpu", "cpu_s")):
             result[name] = round(min(other[key] for other in others) / rows[ours][key], 2)
         print(
             f"  {result['ratio']}x the fastest other, {result['ratio_after_load']}x after loading; goal {GOALS[kind]}x"

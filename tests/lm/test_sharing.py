@@ -136,12 +136,29 @@ def test_a_long_prompt_does_not_hold_up_the_rows_that_write():
     reading = "apples " * 1500
     n = len(model.encode(reading))
     assert 2 * SLICE < n < 4 * SLICE
-    got = model.complete([reading, "Tom has", "a"], [Sampling(max_new_tokens=k) for k in (2, 12, 3)])
+    lengths = (2, 12, 3, 1, 1)
+    got = model.complete([reading, "Tom has", "a", "b", "c"], [Sampling(max_new_tokens=k) for k in lengths])
     assert max(sum(sizes) for sizes in passes) <= SLICE
     beside = [sizes for sizes in passes if len(sizes) == 2 and max(sizes) > 12]
     assert sum(max(sizes) for sizes in beside) >= n - SLICE  # slices of the prompt went beside a row that wrote
     assert got[0].text == model.complete([reading], Sampling(max_new_tokens=2))[0].text
     assert got[1].text == model.complete(["Tom has"], Sampling(max_new_tokens=12))[0].text
+
+
+def test_a_second_round_is_spared_where_the_caches_stay_small(monkeypatch):
+    model, _ = pair("llama")
+    monkeypatch.setattr(model, "width", 3)
+    monkeypatch.setattr(model, "eos_ids", frozenset())
+    how = Sampling(max_new_tokens=5)
+
+    def rounds(n: int) -> int:
+        steps = []
+        model.complete([f"{k} apples" for k in range(n)], how, on_step=steps.append)
+        return len(steps)
+
+    assert [rounds(n) for n in (3, 4, 6, 7)] == [5, 5, 5, 15]
+    monkeypatch.setattr("boresight.lm.local.CACHE_BYTES", 1000)
+    assert [rounds(n) for n in (3, 4, 6, 7)] == [5, 10, 10, 15]
 
 
 # -- log-probabilities -----------------------------------------------------------------------------------------------

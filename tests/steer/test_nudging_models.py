@@ -81,6 +81,19 @@ def test_the_base_is_asked_no_more_often_than_in_plain_decoding(seed):
         assert lazy.forwards["base"] <= result.forwards["base"]
 
 
+@pytest.mark.parametrize("mode", ["cached", "speculative"])
+@pytest.mark.parametrize("seed", [27, 29])
+def test_an_end_that_is_found_late_costs_no_more_passes_than_tokens_and_rounds(seed, mode):
+    base, nudger = random_pair(seed)
+    ended = 0
+    for gamma in GAMMAS:
+        result = Nudging(base, nudger, gamma=gamma, max_new_tokens=60, mode=mode).run(PROMPT, CHAT_PROMPT)
+        if result.stop_reason == "nudging_model_stop":
+            ended += 1
+            assert result.forwards["base"] <= base.count_tokens(result.raw_text) + result.rounds + 1
+    assert ended
+
+
 def test_streaming_tells_the_segments_of_a_run(pair):
     for mode in ("cached", "reference"):
         nudging = Nudging(*pair, max_new_tokens=30, mode=mode)

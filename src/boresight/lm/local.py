@@ -20,10 +20,12 @@ from boresight.lm.machine import fastest_dtype, return_memory, speed_up_linears
 from boresight.lm.scoring import answer_logits
 from boresight.lm.selfcheck import check_engine
 from boresight.lm.session import Reading, Session, SharedPool, common_prefix
+from boresight.lm.sizes import cached_numbers, context_of
 
 PASS_TOKENS = 2048  # longest packed pass; bounds activations while prompts are read
 HEAD_ROWS = 8  # rows of logits turned to float32 at once: a 262,144-word head at 32 rows would be 34 MB a step
 TIDY = 64  # passes after which freed memory is handed back
+CACHE_BYTES = 2 << 30  # caches of more rows than `width` may take as much
 MIN_SHARED = 16  # a common beginning of at least this many tokens is worth a shared prefix
 
 
@@ -34,7 +36,7 @@ class LocalModel:
     not run there.
 
     name: how reports call it. context: tokens it can attend to. revision: hash of its weights or hub revision.
-    width: rows decoded at once.
+    width: rows decoded at once; up to twice as many where that spares a second round and the caches stay small.
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, name: str, revision: str | None = None, width: int = 64) -> None:
@@ -45,7 +47,7 @@ class LocalModel:
         self.model = model.eval()
         self.device = model.device
         self.dtype = model.dtype
-        self.context = _context(model.config.get_text_config())
+        self.context = context_of(model.config.get_text_config())
         ends = model.generation_config.eos_token_id if model.generation_config else None
         listed = ends if isinstance(ends, list) else [ends]
         self.eos_ids = frozenset(i for i in [*listed, tokenizer.eos_token_id] if i is not None)
@@ -235,11 +237,19 @@ class LocalModel:
 
         done = (lambda k, c: on_done(order[k], c)) if on_done else None
         try:
-            results = drive([partial(answer, i) for i in order], self.width, done, on_step)
+            results = drive([partial(answer, i) for i in order], self._at_once(rows, how), done, on_step)
         finally:
             for reading in readings.values():
                 reading.close()
         return [c for _, c in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]
+
+    def _at_once(self, rows: Sequence[list[int]], how: Sequence[Sampling]) -> int:
+        """How many rows to decode at once."""
+        if not self.width < len(rows) <= 2 * self.width:
+            return self.width
+        longest = max(len(row) + one.max_new_tokens for row, one in zip(rows, how, strict=True))
+        numbers = cached_numbers(self.model.config.get_text_config()) * min(longest, self.context) * len(rows)
+        return len(rows) if numbers * self.dtype.itemsize <= CACHE_BYTES else self.width
 
     def samples(self, chat: Chat, n: int, sampling: Sampling) -> list[Completion]:
         """n answers to one chat, each from a generator of its own; the prompt is read once."""
@@ -315,19 +325,6 @@ class LocalModel:
             "device": str(self.device),
             "template": "chat" if self.has_chat_template else "plain",
         }
-
-
-def _context(config: Any) -> int:
-    """Tokens that a model reads at most.
-
-    Long RoPE changes the rotation of every key once its original length is passed, so caches end there.
-    """
-    context = int(getattr(config, "max_position_embeddings", None) or 2048)
-    rope = getattr(config, "rope_parameters", None) or {}
-    for one in (rope, *(v for v in rope.values() if isinstance(v, dict))):
-        if one.get("rope_type") == "longrope":
-            context = min(context, int(one.get("original_max_position_embeddings") or context))
-    return context
 
 
 def top1(logits: Tensor) -> tuple[list[int], list[float]]:

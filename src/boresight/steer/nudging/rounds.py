@@ -6,7 +6,8 @@ which changes nothing in the result:
 
 - A draft grows token by token, and each word is tested as soon as it is complete: mostly the first one hands over.
 - The stop rule needs the whole draft. Its rest is written along with later passes of the nudger; if it turns out to
-  end, the answer goes back to where that draft began and ends there.
+  end, the answer goes back to where that draft began and ends there. The base does not run ahead so far that this could
+  cost more than one pass a token and one a round: then the rest is waited for.
 - A base chunk grows token by token, until the base is unsure.
 """
 
@@ -109,9 +110,9 @@ class Progress:
     """An answer under way.
 
     here: base top-1 probability at the end of the text, None where it was not asked. unsure: the base's unsure token
-    there, if any. base_probs: those that decisions
-    were taken on. nudge, repeats: the last nudge and how often it has followed itself. settled: segments that no end of
-    a draft can take back any more.
+    there, if any. base_probs: those that decisions were taken on. nudge, repeats: the last nudge and how often it has
+    followed itself. settled: segments that no end of a draft can take back any more. open_drafts: those whose rest is
+    still to come, oldest first.
     """
 
     segments: list[Segment] = field(default_factory=list)
@@ -124,6 +125,7 @@ class Progress:
     nudge: str = ""
     repeats: int = 0
     settled: int = 0
+    open_drafts: "deque[_Open]" = field(default_factory=deque)
 
     def mark(self) -> Mark:
         """Where the answer stands."""
@@ -185,47 +187,71 @@ class Pair:
 
 @dataclass(frozen=True)
 class _Open:
-    """A draft whose rest is still to come: the round it belongs to, and where the answer stood before it."""
+    """A draft whose rest is still to come: the round it belongs to, and where the answer stood before it.
+
+    passes: of the base, which an answer up to there may have cost: one a token and one a round.
+    """
 
     draft: Continuation
     left: Any
     rounds: int
     mark: Mark
+    passes: int
+
+
+class _Over(Exception):
+    """A draft that was open has ended the answer."""
 
 
 def rounds(pair: Pair, how: Settings, so_far: Progress) -> "Decoder[None]":
     """Write one answer; `so_far` is filled as it goes, its stop_reason at the end."""
-    open_drafts: deque[_Open] = deque()
     while not so_far.stop_reason:
         so_far.rounds += 1
         try:
-            reason = yield from _round(pair, how, so_far, open_drafts)
+            reason = yield from _round(pair, how, so_far)
         except ContextFull:
             reason = "context"
+        except _Over:
+            break
         if any(s in so_far.text for s in how.stop):
             reason = "stop_string"
         elif not reason and so_far.rounds >= how.max_rounds:
             reason = "round"
         elif not reason and pair.count_tokens(so_far.text) >= how.max_new_tokens:
             reason = "length"
-        yield from _settle(pair, so_far, open_drafts, 0 if reason else OPEN_DRAFTS)
+        yield from _settle(pair, so_far, 0 if reason else OPEN_DRAFTS)
         so_far.stop_reason = so_far.stop_reason or reason
     if so_far.cut_before(how.stop):
         so_far.stop_reason = "stop_string"
 
 
-def _settle(pair: Pair, so_far: Progress, open_drafts: deque[_Open], most: int) -> "Decoder[None]":
+def _settle(pair: Pair, so_far: Progress, most: int) -> "Decoder[None]":
     """The stop rule for drafts whose rest has come, oldest first; at most `most` may stay open."""
-    while open_drafts and (open_drafts[0].draft.finished or len(open_drafts) > most):
-        oldest = open_drafts.popleft()
+    waiting = so_far.open_drafts
+    while waiting and (waiting[0].draft.finished or len(waiting) > most):
+        oldest = waiting.popleft()
         yield from pair.nudger.wait_for(oldest.left)
         if oldest.draft.ended:
             so_far.end_with(oldest.draft.text, oldest.mark, oldest.rounds)
-            open_drafts.clear()
-    so_far.settled = open_drafts[0].mark.segments if open_drafts else len(so_far.segments)
+            waiting.clear()
+    so_far.settled = waiting[0].mark.segments if waiting else len(so_far.segments)
 
 
-def _round(pair: Pair, how: Settings, so_far: Progress, open_drafts: deque[_Open]) -> "Decoder[str]":
+def _ahead(pair: Pair, so_far: Progress) -> "Decoder[None]":
+    """Before a pass of the base: wait for open drafts that could still end an answer which has cost too many.
+
+    Raises _Over if one does.
+    """
+    while waiting := so_far.open_drafts:
+        left = min(one.passes + pair.count_tokens(one.draft.text) for one in waiting) - pair.base.forwards
+        if left >= 1 and not waiting[0].draft.finished:
+            break
+        yield from _settle(pair, so_far, len(waiting) - 1)
+        if so_far.stop_reason:
+            raise _Over
+
+
+def _round(pair: Pair, how: Settings, so_far: Progress) -> "Decoder[str]":
     """Steps 1 to 6; returns the reason to stop, "" to go on."""
     mark = so_far.mark()
     draft = yield from _draft(pair, how, so_far)
@@ -233,19 +259,26 @@ def _round(pair: Pair, how: Settings, so_far: Progress, open_drafts: deque[_Open
         so_far.end_with(draft.nudge, mark, so_far.rounds)
         return so_far.stop_reason
     if draft.rest:
-        open_drafts.append(_Open(draft.rest, draft.rest.leave(), so_far.rounds, mark))
+        passes = pair.count_tokens(so_far.text) + so_far.rounds
+        so_far.open_drafts.append(_Open(draft.rest, draft.rest.leave(), so_far.rounds, mark, passes))
     if so_far.repeated(draft.nudge):
         return "repeated_nudging_words"
     so_far.add("nudge", draft.nudge, so_far.here, draft.after)
     _log(pair, so_far, "nudge", draft.nudge, draft.after)
     chunk = draft.takeover
     if chunk:
-        while not chunk.text and (yield from chunk.more()):
+        while not chunk.text and (yield from _more(pair, so_far, chunk)):
             pass  # it opens with a part of a character or a special token: only the text counts
         if chunk.text:
             run = yield from _base_run(pair, how, chunk, so_far)
             _log(pair, so_far, "base", run, so_far.here)
     return ""
+
+
+def _more(pair: Pair, so_far: Progress, chunk: Continuation) -> "Decoder[bool]":
+    """Let a chunk of the base grow by a token."""
+    yield from _ahead(pair, so_far)
+    return (yield from chunk.more())
 
 
 def _log(pair: Pair, so_far: Progress, source: str, text: str, after: float | None) -> None:
@@ -293,6 +326,7 @@ def _draft(pair: Pair, how: Settings, so_far: Progress) -> "Decoder[_Draft]":
         if takeover is None:
             ahead = [written + before for before, word in tests[at : at + VERIFY_WORDS] if word != " "]
             takeover = base.start(written + nudge, how.base_chunk)
+            yield from _ahead(pair, so_far)
             try:
                 yield from base.look(ahead, written + draft.text)
                 yield from takeover.fill(1)
@@ -329,13 +363,13 @@ def _base_run(pair: Pair, how: Settings, takeover: Continuation, so_far: Progres
             if chunk is None:
                 chunk, start = pair.base.start(pair.base_prompt + so_far.text + run, how.base_chunk), 0
             end = start
-            while end < len(chunk.tokens) or (yield from chunk.more()):
+            while end < len(chunk.tokens) or (yield from _more(pair, so_far, chunk)):
                 so_far.asked(chunk.logprobs[end])
                 if need_nudging(chunk.logprobs[end], how.gamma):
                     break
                 end += 1
             piece = "".join(chunk.tokens[start:end])
-            if (yield from _nothing_new(chunk, start, piece, run, so_far.text + run)):
+            if (yield from _nothing_new(pair, so_far, chunk, start, piece, run)):
                 after = math.exp(chunk.logprobs[start]) if start < len(chunk.logprobs) else None
                 break
             run += piece
@@ -351,10 +385,12 @@ def _base_run(pair: Pair, how: Settings, takeover: Continuation, so_far: Progres
     return run
 
 
-def _nothing_new(chunk: Continuation, start: int, piece: str, run: str, written: str) -> "Decoder[bool]":
+def _nothing_new(
+    pair: Pair, so_far: Progress, chunk: Continuation, start: int, piece: str, run: str
+) -> "Decoder[bool]":
     """Tests (c) and (d), and nothing to keep. (c) asks for the rest of the chunk as long as it stands in the run."""
     if not piece:
         return True
-    while (rest := "".join(chunk.tokens[start:])) in run and (yield from chunk.more()):
+    while (rest := "".join(chunk.tokens[start:])) in run and (yield from _more(pair, so_far, chunk)):
         pass
-    return rest in run or repeats_earlier(piece, written)
+    return rest in run or repeats_earlier(piece, so_far.text + run)
