@@ -167,8 +167,8 @@ def run(way: str, job: dict, python: str | None) -> dict | None:
     with tempfile.TemporaryDirectory() as folder:
         asked = Path(folder) / "job.json"
         asked.write_text(json.dumps({**job, "folder": folder}), encoding="utf-8")
+        # What importing boresight.lm has set for OpenMP (docs/performance.md, "Batches") stands in os.environ, for all.
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-        environment.setdefault("GOMP_SPINCOUNT", "2000")  # for all alike: see docs/performance.md, "Batches"
         command = [str(python), __file__, "--way", way, "--job", str(asked)]
         began, busy = time.perf_counter(), cpu_seconds()
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -241,8 +241,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2-135m-instruct", help="zoo name or folder of an instruct model")
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--samples", type=int, default=64, help="prompts of the first table (default 64)")
-    parser.add_argument("--tokens", type=int, default=64, help="longest answer (default 64)")
+    parser.add_argument("--samples", type=int, default=80, help="requests (default 80, all there are)")
+    parser.add_argument(
+        "--tokens", type=int, default=128, help="longest answer; half of it behind the prefix (default 128)"
+    )
     parser.add_argument("--batch", type=int, default=32, help="rows at once of the others (default 32)")
     parser.add_argument("--repeats", type=int, default=2, help="rounds of every way (default 2)")
     parser.add_argument("--peer-python", help="a Python in which lm_eval can be imported")

@@ -47,6 +47,7 @@ def generate(
     from boresight.cli.progress import busy
     from boresight.data.requests import Request, read_requests
     from boresight.errors import DataError
+    from boresight.lm.remote.usage import usages
     from boresight.report.answers import answer_all, journal_path
     from boresight.steer.policy import load
 
@@ -67,4 +68,8 @@ def generate(
     with busy(f"loading {model}"):
         loaded = load(model, steer=steer or [], dtype=dtype, device=device)
     plain = bool(prompt) and len(requests) == 1 and out is None
-    answer_all(loaded, requests, sampling, out=out, trace=trace, plain=plain, resume=resume)
+    try:
+        answer_all(loaded, requests, sampling, out=out, trace=trace, plain=plain, resume=resume)
+    finally:
+        for name, usage in usages(loaded).items():
+            typer.echo(f"{name}: {usage}", err=True)

@@ -13,9 +13,11 @@ def show_run(run: "Run", *, as_json: bool = False) -> None:
     """Table, headline, sample errors and where the files are; or results.json as it stands."""
     from rich.console import Console
 
+    from boresight.lm.remote.usage import described
     from boresight.report.headline import headline
     from boresight.report.metrics import metrics_of
     from boresight.report.table import results_table
+    from boresight.safe import visible
 
     if as_json:
         typer.echo(run.results.to_json(), nl=False)
@@ -24,6 +26,10 @@ def show_run(run: "Run", *, as_json: bool = False) -> None:
         console = Console()
         console.print(results_table(run.results, metrics))
         console.print(headline(run.results, metrics), markup=False, highlight=False)
+        for subject in run.results.subjects:
+            for remote, used in (subject.usage or {}).items():
+                line = f"{remote} for {subject.name}: {described(used.model_dump())}"
+                console.print(visible(line), markup=False, highlight=False)
         console.print(f"\nreport: {run.directory / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
     for line in run.errors[:5]:
         typer.echo(f"sample failed: {line}", err=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from boresight.lm.base import Completion, completion_from
+from boresight.lm.remote.usage import Spent
 from boresight.report.journal import Journal
 
 JOURNAL = "journal.jsonl"
@@ -23,7 +24,8 @@ Slot = tuple[str, int]
 class Attempt:
     """One go at the run in `folder`: the first, or one that goes on where the last was killed.
 
-    created: when the first began. resumed: whether there was one before.
+    created: when the first began. resumed: whether there was one before. spent: by subject, what its remote models were
+    asked (`boresight.lm.remote.usage`), in all attempts.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,6 +34,7 @@ class Attempt:
         self._earlier = 0.0
         self._known: dict[str, dict[Slot, Completion]] = defaultdict(dict)
         self._finished: dict[str, list[str]] = {}
+        self.spent: dict[str, Spent] = {}
         path = folder / JOURNAL
         self.resumed = path.exists()
         now = {"journal": 1, "created": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -43,6 +46,8 @@ class Attempt:
 
     def _take(self, entry: dict[str, Any]) -> None:
         self._earlier = max(self._earlier, float(entry["seconds"]))
+        if "spent" in entry:
+            self.spent[entry["subject"]] = entry["spent"]
         if "logs" in entry:
             self._finished[entry["subject"]] = entry["logs"]
         else:
@@ -64,14 +69,18 @@ class Attempt:
         """The logs of a subject that is through, in the order of its measures; else none."""
         return [self.logs / name for name in self._finished.get(subject, ())]
 
-    def keep(self, subject: str, slot: Slot, answer: Completion) -> None:
+    def keep(self, subject: str, slot: Slot, answer: Completion, spent: Spent) -> None:
         """Write an answer down."""
-        key = {"subject": subject, "prompt": slot[0], "number": slot[1]}
-        self._journal.add({**key, "completion": asdict(answer), "seconds": self.seconds})
+        self._add(subject, spent, {"prompt": slot[0], "number": slot[1], "completion": asdict(answer)})
 
-    def finish(self, subject: str, logs: list[str]) -> None:
+    def finish(self, subject: str, logs: list[str], spent: Spent) -> None:
         """Write down that a subject's evaluation is complete. logs: names of its files."""
-        self._journal.add({"subject": subject, "logs": logs, "seconds": self.seconds})
+        self._add(subject, spent, {"logs": logs})
+
+    def _add(self, subject: str, spent: Spent, entry: dict[str, Any]) -> None:
+        if spent:
+            self.spent[subject] = entry["spent"] = spent
+        self._journal.add({"subject": subject, **entry, "seconds": self.seconds})
 
     @property
     def seconds(self) -> float:

@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 
 from boresight import safe
 from boresight.lm.base import Span
+from boresight.lm.remote.usage import described
 from boresight.measure.base import Metric
 from boresight.report import chart, wording
 from boresight.report.headline import sentences
@@ -80,6 +81,7 @@ def render_page(
     graders = list(dict.fromkeys(r.grader for r in results.measures))
     template = _templates().get_template("page.html.jinja")
     return template.render(
+        described=described,
         title=title,
         lead=[(slots.get(name), text.replace(" %", "\u00a0%")) for name, text in sentences(results, metrics)],
         facts=_facts(results, prompts),

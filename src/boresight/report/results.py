@@ -16,13 +16,30 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class UsageRow(_Strict):
+    """What a remote model was asked in a run (`boresight.lm.remote.usage.Usage`); cost is None without a price."""
+
+    requests: int
+    retries: int
+    failed: int
+    cached: int
+    uncounted: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None = None
+
+
 class SubjectRow(_Strict):
-    """Who was measured: its name in this run, the model, the policy that steers it (None: none), the weights' hash."""
+    """Who was measured: its name in this run, the model, the policy that steers it (None: none), the weights' hash.
+
+    usage: for each remote model that it is made of, what was asked in this run and what that cost.
+    """
 
     name: str
     model: str
     policy: str | None = None
     revision: str | None = None
+    usage: dict[str, UsageRow] | None = None
 
 
 class MeasureRow(_Strict):

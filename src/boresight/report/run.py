@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from boresight.errors import BoresightError, DataError
 from boresight.lm.base import Completion, LanguageModel
+from boresight.lm.remote.usage import Meter, Spent
 from boresight.measure.base import make_task
 from boresight.measure.battery import chosen
 from boresight.report.attempt import Attempt
@@ -26,7 +27,7 @@ from boresight.report.exchanges import exchanges
 from boresight.report.files import claimed, write_json, write_text
 from boresight.report.metrics import known_metrics
 from boresight.report.records import Record, records, records_of_files
-from boresight.report.results import Results, SubjectRow
+from boresight.report.results import Results, SubjectRow, UsageRow
 from boresight.report.tally import tally
 from boresight.steer.policy import Loader
 
@@ -175,7 +176,7 @@ def carry_out(
             raise DataError(f"{name} gave no answer at all: {wrong[0] if wrong else 'no prompt was drawn'}")
         found += new
         errors += wrong
-    rows = [_subject_row(name, model) for name, model in models.items()]
+    rows = [_subject_row(name, model, attempt.spent.get(name)) for name, model in models.items()]
     measured, compared = tally(found, todo, list(models), seed)
     results = Results(
         created=attempt.created,
@@ -236,9 +237,15 @@ def values_of(about: Any, key: str) -> list[Any]:
     return own + [value for inner in about.values() for value in values_of(inner, key)]
 
 
-def _subject_row(name: str, model: LanguageModel) -> SubjectRow:
+def _subject_row(name: str, model: LanguageModel, spent: Spent | None) -> SubjectRow:
     about = model.describe()
-    return SubjectRow(name=name, model=about["model"], policy=about.get("policy"), revision=about.get("revision"))
+    return SubjectRow(
+        name=name,
+        model=about["model"],
+        policy=about.get("policy"),
+        revision=about.get("revision"),
+        usage={remote: UsageRow(**counters) for remote, counters in spent.items()} if spent else None,
+    )
 
 
 def _ask(name: str, model: LanguageModel, tasks: "Sequence[Task]", attempt: Attempt, progress: Progress) -> list[Any]:
@@ -249,10 +256,10 @@ def _ask(name: str, model: LanguageModel, tasks: "Sequence[Task]", attempt: Atte
     from boresight.measure.engine import Engine, Slot, announced
 
     def kept(slot: Slot, answer: Completion) -> None:
-        attempt.keep(name, slot, answer)
+        attempt.keep(name, slot, answer, meter.read())
         progress.answered()
 
-    known = attempt.known(name)
+    known, meter = attempt.known(name), Meter(model, attempt.spent.get(name))
     prompts = [pair for task in tasks for pair in announced(task)]
     progress.begin(name, len(prompts))
     for _ in known:
@@ -280,5 +287,5 @@ def _ask(name: str, model: LanguageModel, tasks: "Sequence[Task]", attempt: Atte
     for log in done:
         if log.status == "error" and not log.samples:
             raise BoresightError(f"{name}: {log.error.message if log.error else 'the evaluation failed'}")
-    attempt.finish(name, [Path(log.location).name for log in done])
+    attempt.finish(name, [Path(log.location).name for log in done], meter.read())
     return done

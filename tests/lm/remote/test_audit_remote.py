@@ -9,7 +9,11 @@ from typer.testing import CliRunner
 from boresight.cli import app
 from boresight.lm.remote.endpoint import Endpoint
 from boresight.lm.remote.inspect_model import InspectRemote
-from boresight.report.run import audit
+from boresight.measure.base import make_task
+from boresight.measure.battery import chosen
+from boresight.measure.engine import announced
+from boresight.report.resume import resume
+from boresight.report.run import Silent, audit
 
 pytestmark = pytest.mark.model
 
@@ -26,7 +30,36 @@ def test_boresight_audit_takes_an_address(server, tmp_path, empty_cache):
     assert all(m["dropped"] == 0 for m in results["measures"] if m["value"] is not None)
     about = json.loads((tmp_path / "run" / "env.json").read_text())["subjects"]["smollm2"]
     assert (about["server"], about["served"]) == ("llamacpp", "smollm2-135m-instruct.gguf")
-    assert (tmp_path / "run" / "report.html").is_file()
+    (used,) = results["subjects"][0]["usage"].values()
+    asked = sum(len(announced(make_task(m, 3, 0, 24))) for m in chosen("quick", []))
+    assert used["requests"] == asked
+    assert (used["retries"], used["failed"], used["cost"]) == (0, 0, None)
+    assert f"smollm2 for smollm2: {used['requests']} requests" in " ".join(done.output.split())
+    assert f"{used['requests']} requests (0 retries" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_the_cost_of_a_run_is_that_of_all_its_attempts(proxy, tmp_path):
+    class Cut(Exception):
+        pass
+
+    class Impatient(Silent):
+        heard = 0
+
+        def answered(self):
+            self.heard += 1
+            if self.heard == 3:
+                raise Cut
+
+    price = {"smollm2": {"input": 1.0, "output": 2.0}}
+    model = Endpoint(f"{proxy.address}/v1#smollm2", cache=False, prices=price, concurrency=1)
+    policy = {"remote": model}
+    with pytest.raises(Cut):
+        audit(policy, out=tmp_path / "run", measures=["facts"], limit=5, max_new_tokens=8, progress=Impatient())
+    again = Endpoint(f"{proxy.address}/v1#smollm2", cache=False, prices=price)
+    run = resume(tmp_path / "run", {"remote": again})
+    (used,) = run.results.subjects[0].usage.values()
+    assert again.usage.requests < 5 <= used.requests <= model.usage.requests + again.usage.requests
+    assert used.cost == pytest.approx((used.prompt_tokens + 2 * used.completion_tokens) / 1e6)
 
 
 def test_a_prompt_that_fails_for_good_is_dropped_and_counted(proxy, tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
 from boresight.errors import DataError
-from boresight.lm.remote.usage import Price, Usage, price_of
+from boresight.lm.remote.usage import MILLION, Meter, Price, Usage, price_of
 
 
 def test_costs_and_counts():
@@ -16,6 +16,31 @@ def test_costs_and_counts():
     assert str(usage) == ("2 requests (0 retries, 0 given up, 0 from the cache), 1,000,000 + 100,000 tokens, cost 3.5")
     assert Usage().cost is None
     assert "cost" not in str(Usage())
+
+
+def test_a_meter_counts_what_was_added_on_top_of_what_was_spent():
+    class Remote:
+        name = "far"
+
+        def __init__(self):
+            self.usage = Usage(Price(1, 1), requests=7, prompt_tokens=70)
+
+    base, nudger = Remote(), Remote()
+
+    class Policy:
+        name = "both"
+
+        def __init__(self):
+            self.base, self.nudger = base, nudger
+
+    meter = Meter(Policy(), {"far": Usage(Price(1, 1), requests=2, retries=1, prompt_tokens=MILLION).as_dict()})
+    base.usage.count(MILLION, 1)
+    nudger.usage.count(None, 3)
+    read = meter.read()
+    assert set(read) == {"far", "far (nudger)"}
+    assert (read["far"]["requests"], read["far"]["retries"], read["far"]["cost"]) == (3, 1, pytest.approx(2, abs=1e-4))
+    assert (read["far (nudger)"]["requests"], read["far (nudger)"]["uncounted"]) == (1, 1)
+    assert Meter(object()).read() == {}
 
 
 def test_price_lists(tmp_path, monkeypatch):

@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from boresight.errors import DataError
 
 MILLION = 1_000_000
+Spent = dict[str, dict[str, Any]]
+"""Name of a remote model -> its counters and cost (`Usage.as_dict`)."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,58 @@ class Usage:
 
     def as_dict(self) -> dict[str, Any]:
         """All counters and the cost, for a run record."""
-        counters = {name: value for name, value in vars(self).items() if name != "price"}
-        return {**counters, "cost": self.cost}
+        return {**self._counters(), "cost": self.cost}
+
+    def less(self, before: "Usage") -> "Usage":
+        """What was added since `before`."""
+        return replace(self, **{name: value - getattr(before, name) for name, value in self._counters().items()})
+
+    def _counters(self) -> dict[str, int]:
+        return {name: value for name, value in vars(self).items() if name != "price"}
 
     def __str__(self) -> str:
         """One line for people."""
-        cost = "" if self.cost is None else f", cost {self.cost:.4g}"
-        return (
-            f"{self.requests:,} requests ({self.retries:,} retries, {self.failed:,} given up, {self.cached:,} from the "
-            f"cache), {self.prompt_tokens:,} + {self.completion_tokens:,} tokens{cost}"
-        )
+        return described(self.as_dict())
+
+
+def described(counters: Mapping[str, Any]) -> str:
+    """One line for people about the counters of a remote model (`Usage.as_dict`)."""
+    cost = "" if counters["cost"] is None else f", cost {counters['cost']:.4g}"
+    return (
+        "{requests:,} requests ({retries:,} retries, {failed:,} given up, {cached:,} from the cache), "
+        "{prompt_tokens:,} + {completion_tokens:,} tokens"
+    ).format(**counters) + cost
+
+
+class Meter:
+    """What the remote models that a subject is made of were asked since the meter was made, on top of `earlier`."""
+
+    def __init__(self, model: Any, earlier: Spent | None = None) -> None:
+        self._usages = usages(model)
+        self._before = {name: replace(usage) for name, usage in self._usages.items()}
+        self._earlier = earlier or {}
+
+    def read(self) -> Spent:
+        """Counters by model; empty for a subject that runs on this machine."""
+        now = {name: usage.less(self._before[name]).as_dict() for name, usage in self._usages.items()}
+        return {name: _sum(self._earlier.get(name, {}), counters) for name, counters in now.items()}
+
+
+def usages(model: Any) -> dict[str, Usage]:
+    """Name -> counters of each remote model among `model` and what it is built on (a policy's base and nudger)."""
+    found: dict[str, Usage] = {}
+    if hasattr(model, "usage"):
+        found[model.name] = model.usage
+    for part in filter(None, (getattr(model, "base", None), getattr(model, "nudger", None))):
+        for name, usage in usages(part).items():
+            taken = found.get(name, usage) is not usage
+            found[f"{name} (nudger)" if taken else name] = usage
+    return found
+
+
+def _sum(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
+    """Counter by counter; a cost that is not known on either side is not known."""
+    return {k: None if v is None or a.get(k, 0) is None else v + a.get(k, 0) for k, v in b.items()}
 
 
 def price_of(names: tuple[str, ...], prices: Mapping[str, Any] | str | Path | None = None) -> Price | None:
