@@ -18,7 +18,7 @@ from boresight.lm.base import Completion, Sampling
 from boresight.lm.decode import drive, write
 from boresight.lm.session import common_prefix
 from boresight.measure.behaviour.refusal_rules import classify
-from boresight.stats import wilson
+from boresight.stats import proportion
 from boresight.steer.urial import Urial, clean
 from boresight.steer.urial.claims import has_list, opens, stays
 from boresight.steer.urial.frame import answer_stopper
@@ -71,7 +71,7 @@ def answers(model, variant: str | None, queries: Sequence[str], tokens: int) -> 
 
 
 def share(name: str, hits: Sequence[bool]) -> dict[str, object]:
-    e = wilson(sum(hits), len(hits))
+    e = proportion(sum(hits), len(hits))
     print(f"    {name:24} {e.value:.2f} ({e.low:.2f} to {e.high:.2f}), {sum(hits)} of {e.n}")
     return {"value": round(e.value, 3), "ci": [round(e.low, 3), round(e.high, 3)], "n": e.n}
 

@@ -6,7 +6,7 @@ import pytest
 from boresight import catalog
 from boresight.claim import FAILS, HOLDS, OPEN, Comparison, Given, counted, judged
 from boresight.measure.battery import measure
-from boresight.stats import Estimate, wilson
+from boresight.stats import Estimate, proportion
 from boresight.steer.policy import parse_step
 
 
@@ -20,8 +20,8 @@ def test_the_whole_interval_decides(low, high, verdict):
 
 
 def test_a_threshold_other_than_zero():
-    assert judged(wilson(9, 10), "share", above=0.5).verdict == HOLDS
-    assert judged(wilson(1, 10), "share", above=0.5).verdict == FAILS
+    assert judged(proportion(9, 10), "share", above=0.5).verdict == HOLDS
+    assert judged(proportion(1, 10), "share", above=0.5).verdict == FAILS
 
 
 def test_one_exception_decides_a_claim_without_exceptions():

@@ -7,13 +7,18 @@ import atexit
 import re
 import threading
 from collections.abc import Sequence
+from importlib import import_module
+from inspect import Parameter, Signature, signature
 from typing import Any
 
 from inspect_ai import Task, task
 from inspect_ai.model import GenerateConfig, Model, modelapi
 
+from boresight.catalog import METHODS
+from boresight.errors import BoresightError
+from boresight.lm.base import LanguageModel
 from boresight.measure.base import make_task
-from boresight.measure.battery import measure
+from boresight.measure.battery import MEASURES, measure
 from boresight.measure.engine import BoresightAPI, Engine
 
 _Subject = tuple[str, tuple[str, ...], str, str]
@@ -62,14 +67,24 @@ class SubjectAPI(BoresightAPI):
         super().close()
 
 
-def _engine(subject: _Subject) -> Engine:
+def _loaded(spec: str, steps: tuple[str, ...], dtype: str, device: str) -> LanguageModel:
+    """Load a subject; what is wrong with it becomes the kind of error that Inspect prints as a sentence."""
+    from inspect_ai._util.error import PrerequisiteError
+
     from boresight.steer.policy import load
 
+    try:
+        return load(spec, steer=steps, dtype=dtype, device=device)
+    except BoresightError as error:
+        raise PrerequisiteError(str(error).replace("[", "\\[")) from error
+
+
+def _engine(subject: _Subject) -> Engine:
     spec, steps, dtype, device = subject
     with _lock:
         engine, users = _engines.get(subject, (None, 0))
         if engine is None:
-            engine = Engine(load(spec, steer=steps, dtype=dtype, device=device))
+            engine = Engine(_loaded(spec, steps, dtype, device))
         _engines[subject] = (engine, users + 1)
         return engine
 
@@ -98,25 +113,22 @@ def inspect_model(name: str, engine: Engine) -> Model:
     return Model(api(name, engine=engine), GenerateConfig())
 
 
-@task(name="text-health")
-def text_health(limit: int | None = None, seed: int = 0) -> Task:
-    """Does an answer end by itself, and does it stay clear of loops?"""
-    return make_task(measure("text-health"), limit, seed)
+def _register(slug: str) -> None:
+    """Make a measure the task `boresight/<slug>`, with its options, a limit and a seed as task parameters."""
+    module = import_module(METHODS[slug])
+    own = () if hasattr(module, "MEASURE") else signature(module.measure).parameters.values()
+    more = {"limit": None, "seed": 0}
+
+    def make(limit: int | None = None, seed: int = 0, **options: Any) -> Task:
+        return make_task(measure(slug, options), limit, seed)
+
+    make.__doc__ = f"{module.METHOD.title}: {module.METHOD.summary}"
+    make.__signature__ = Signature(  # type: ignore[attr-defined] - Inspect reads a task's parameters off it
+        [*own, *(Parameter(k, Parameter.KEYWORD_ONLY, default=v) for k, v in more.items())]
+    )
+    for name in dict.fromkeys((slug, slug.replace("-", "_"))):
+        task(name=name)(make)
 
 
-@task(name="instructions")
-def instructions(limit: int | None = None, seed: int = 0) -> Task:
-    """Verifiable instructions."""
-    return make_task(measure("instructions"), limit, seed)
-
-
-@task(name="refusal")
-def refusal(limit: int | None = None, seed: int = 0) -> Task:
-    """Refusal of harmful requests and of harmless look-alikes."""
-    return make_task(measure("refusal"), limit, seed)
-
-
-@task(name="facts")
-def facts(limit: int | None = None, seed: int = 0) -> Task:
-    """Short factual questions."""
-    return make_task(measure("facts"), limit, seed)
+for _slug in MEASURES:
+    _register(_slug)

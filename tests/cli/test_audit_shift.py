@@ -60,3 +60,20 @@ def test_bad_input_is_one_line_and_exit_code_2(one_line, folders, tmp_path, argu
 def test_prompts_are_for_token_shift(one_line, folders, prompts, tmp_path):
     line = one_line("audit", folders / "chatty", "--prompts", prompts, "--out", tmp_path / "run")
     assert "--measure token-shift" in line
+
+
+def test_a_run_that_was_cut_off_does_not_resume(one_line, tmp_path):
+    (tmp_path / ".lock").touch()
+    assert "token-shift, which does not resume" in one_line("audit", "--resume", tmp_path)
+    (tmp_path / "config.yaml").write_text("measure: token-shift\nbase: a\naligned: b\n")
+    line = one_line("audit", "--resume", tmp_path)
+    assert "unfinished run of token-shift, which does not resume" in line
+
+
+def test_limits_of_a_finished_run_are_those_of_the_aligned_model(cli, folders, prompts, tmp_path):
+    out = tmp_path / "run"
+    chatty = folders / "chatty"
+    assert cli("audit", *ASK, chatty, chatty, "--prompts", prompts, "--out", out)[0] == 0
+    code, _, err = cli("audit", "--resume", out, "--fail-over", "token-shift.unshifted=1")
+    assert code == 0
+    assert err.splitlines() == [f"nothing to resume: {out} is finished"]

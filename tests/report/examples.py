@@ -10,7 +10,7 @@ from boresight.lm.base import Span
 from boresight.measure.base import Metric
 from boresight.report.page import Answer, Exchange
 from boresight.report.results import ComparisonRow, MeasureRow, Results, SubjectRow, number
-from boresight.stats import bootstrap_mean, holm, paired_bootstrap, paired_proportions, wilson
+from boresight.stats import bootstrap_mean, holm, paired_bootstrap, paired_proportions, proportion
 
 GAMMA = "nudging(nudger=smollm2-135m-instruct, gamma=0.3, draft_tokens=16, base_chunk=16, mode=cached)"
 SUBJECTS = [
@@ -207,7 +207,7 @@ def _measured(name: str, subject: str, x: np.ndarray) -> MeasureRow:
     }
     dropped = 2 if (name, subject) == ("facts.contains", "urial") else 0
     x = x[dropped:]
-    e = wilson(int(x.sum()), len(x)) if metric.unit == "fraction" else bootstrap_mean(x)
+    e = proportion(int(x.sum()), len(x)) if metric.unit == "fraction" else bootstrap_mean(x)
     return MeasureRow(
         value=number(e.value),
         ci=(number(e.low), number(e.high)),

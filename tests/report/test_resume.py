@@ -115,9 +115,16 @@ def test_models_built_in_python_cannot_be_loaded_again(dead):
 def test_what_is_no_run(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         resume(tmp_path / "x")
+    with pytest.raises(DataError, match="holds nothing to go on with"):
+        resume(tmp_path)
+    (tmp_path / "note.txt").touch()
     with pytest.raises(DataError, match=r"no config\.yaml"):
         resume(tmp_path)
+    (tmp_path / "note.txt").unlink()
     (tmp_path / "config.yaml").write_text("measure: token-shift\n")
+    with pytest.raises(DataError, match="unfinished run of token-shift, which does not resume"):
+        resume(tmp_path)
+    (tmp_path / "config.yaml").write_text("measures: [refusal]\n")
     with pytest.raises(DataError, match="no 'subjects'"):
         resume(tmp_path)
     (tmp_path / "config.yaml").write_text("[")

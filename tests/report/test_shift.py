@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from boresight.errors import DataError
+from boresight.errors import DataError, OutputError
 from boresight.report.results import read_results
 from boresight.report.shift import audit_shift, metrics, prompts_of
 
@@ -72,3 +72,32 @@ def test_nothing_is_left_of_a_run_that_fails(tiny_llama, tiny_gemma3, tmp_path):
     with pytest.raises(TokenizerMismatch):
         audit_shift({"a": tiny_llama, "b": tiny_gemma3}, ["Hi"], out=tmp_path / "r")
     assert not (tmp_path / "r").exists()
+
+
+def test_a_directory_that_another_process_writes_to_is_refused(tiny_llama, tmp_path):
+    import subprocess
+    import sys
+
+    hold = (
+        "import sys; from boresight.report.files import claimed\n"
+        "with claimed(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", hold, str(tmp_path / "r")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(OutputError, match="another run is writing"):
+            audit_shift({"a": tiny_llama, "b": tiny_llama}, ["Hi"], out=tmp_path / "r", max_new_tokens=2)
+        other.stdin.close()
+
+
+def test_a_run_that_was_cut_off_is_begun_anew_in_its_directory(tiny_llama, tmp_path):
+    (tmp_path / ".lock").touch()  # what kill -9 leaves
+    run = audit_shift({"a": tiny_llama, "b": tiny_llama}, ["Hi"], out=tmp_path, max_new_tokens=2)
+    assert read_results(run.directory) == run.results
+    with pytest.raises(OutputError, match="is not empty"):
+        audit_shift({"a": tiny_llama, "b": tiny_llama}, ["Hi"], out=tmp_path, max_new_tokens=2)
+
+
+def test_a_budget_of_nothing_is_refused(tiny_llama, tmp_path):
+    with pytest.raises(DataError, match="max_new_tokens is 0"):
+        audit_shift({"a": tiny_llama, "b": tiny_llama}, ["Hi"], out=tmp_path / "r", max_new_tokens=0)

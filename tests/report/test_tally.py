@@ -6,7 +6,7 @@ from boresight.lm.base import Completion
 from boresight.measure.base import Measure, Metric
 from boresight.report.records import Record
 from boresight.report.tally import tally
-from boresight.stats import bootstrap_mean, paired_proportions, wilson
+from boresight.stats import bootstrap_mean, paired_proportions, proportion
 
 RATE = Metric("right", "right", "fraction", "higher", "rule:x", "About.")
 SHARE = Metric("part", "part", "share", "none", "rule:y", "About.")
@@ -26,7 +26,7 @@ RECORDS = [record("a", i, float(i < 3), i / 10) for i in range(10)] + [
 def test_numbers_are_those_of_stats():
     rows, pairs = tally(RECORDS, [MEASURE], ["a", "b"], seed=0)
     by = {(r.metric, r.subject): r for r in rows}
-    expected = wilson(3, 10)
+    expected = proportion(3, 10)
     row = by["toy.right", "a"]
     assert (row.value, row.n, row.dropped, row.grader) == (0.3, 10, 0, "rule:x")
     assert row.ci == pytest.approx((expected.low, expected.high))
@@ -69,7 +69,7 @@ def test_equal_values_have_no_interval_instead_of_false_certainty():
     by = {r.metric: r for r in rows}
     assert by["toy.part"].ci == (None, None)
     assert "all 6 values are equal" in by["toy.part"].notes
-    assert by["toy.right"].ci[0] == pytest.approx(wilson(6, 6).low)
+    assert by["toy.right"].ci[0] == pytest.approx(proportion(6, 6).low)
 
 
 def test_one_share_has_no_interval():

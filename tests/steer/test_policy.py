@@ -34,6 +34,20 @@ def test_parse_step(text, step):
         ("nudging:nudger=a,exact_stop=1", "exact_stop is 1; true or false is needed"),
         ("urial:max_new_tokens=many", "max_new_tokens is 'many'"),
         ("nudging:nudger=a,gamma=[1", "cannot be read as YAML"),
+        ("nudging:nudger=a,gamma=0.3,gamma=0.4", "gamma is given twice"),
+        ("nudging:nudger=a,gamma=1.5", "--steer nudging: gamma is 1.5; it must lie in"),
+        ("nudging:nudger=a,base_chunk=1", "base_chunk is 1; it must be at least 2"),
+        ("nudging:nudger=a,max_rounds=0", "max_rounds is 0; it must be at least 1"),
+        ("nudging:nudger=a,word_mode=words", "word_mode is 'words'; one of space, unicode"),
+        ("nudging:nudger=a,mode=fast", "mode is 'fast'; one of reference, cached, speculative"),
+        ("nudging:nudger=a,mode=reference,exact_stop=false", "reference mode drafts the whole chunk"),
+        ("nudging:nudger=a,chat_template=nowhere.jinja", "nowhere.jinja cannot be read: No such file or directory$"),
+        ("urial:template=v9", "--steer urial: template is 'v9'; one of backticks, v5, v6"),
+        ("urial:prompt=nowhere", "--steer urial: no prompt or file is called 'nowhere'"),
+        ("urial:temperature=-1", "temperature is -1; it must be 0 or greater"),
+        ("urial:repetition_penalty=0", "repetition_penalty is 0; it must be greater than 0"),
+        ("ensemble:partner=a,top=0", "top is 0; it must be at least 1"),
+        ("proxy-tuning:tuned=a,untuned=b,max_new_tokens=0", "max_new_tokens is 0; it must be at least 1"),
     ],
 )
 def test_bad_steps_are_found_before_a_model_is_loaded(text, message):
@@ -115,6 +129,7 @@ def test_the_same_stack_from_yaml_and_from_the_command_line(tmp_path, tiny_gemma
         ("model: a\nsteer: [{urial: {}, nudging: {}}]", "step 1 must be one {name"),
         ("model: a\nsteer: [urial: {}, nudging]", "step 2 is 'nudging'"),
         ("model: [1]", "'model' is"),
+        ("model: ''", "'model' is ''; the name of a model is needed"),
         ("- a", "p.yaml"),
     ],
 )

@@ -46,6 +46,16 @@ def audit(
             "--fail-over", metavar="METRIC=VALUE", help="The same for metrics where lower is better: 1 if above."
         ),
     ] = None,
+    grader: Annotated[
+        str | None, typer.Option("--grader", metavar="MODEL", help="Model that grades, for measures that need one.")
+    ] = None,
+    red_team: Annotated[
+        str | None, typer.Option("--red-team", metavar="MODEL", help="Model that plays the user, where one is needed.")
+    ] = None,
+    task_arg: Annotated[
+        list[str] | None,
+        typer.Option("-T", metavar="KEY=VALUE", help="Option of a measure (see its page); may be repeated."),
+    ] = None,
     dtype: Dtype = "auto",
     device: Device = "auto",
     json_: Json = False,
@@ -63,12 +73,13 @@ def audit(
     from boresight.cli.progress import bars, busy, said_if_interrupted
     from boresight.cli.show import show_run
     from boresight.errors import DataError
-    from boresight.measure.battery import chosen
+    from boresight.measure.battery import chosen, options_of
     from boresight.report.checks import failures, parse_limits
     from boresight.report.files import claimed
     from boresight.report.metrics import known_metrics
     from boresight.report.run import audit as run_audit
-    from boresight.report.run import default_folder, load_subjects
+    from boresight.report.run import default_folder, load_subjects, require_roles
+    from boresight.steer.policy import Loader
 
     if resume:
         _resume(resume, _given(context), fail_under or [], fail_over or [], json_)
@@ -83,11 +94,18 @@ def audit(
         return
     if prompts:
         raise DataError("--prompts goes with --measure token-shift; the other measures have prompts of their own")
-    known = known_metrics(chosen(battery, measure or []))
+    slugs = [m.slug for m in chosen(battery, measure or [], graded=grader is not None)]
+    options = options_of(slugs, task_arg or [])
+    todo = chosen("", slugs, options, graded=grader is not None)
+    specs = {role: spec for role, spec in (("grader", grader), ("red_team", red_team)) if spec}
+    require_roles(todo, specs)
+    known = known_metrics(todo)
     under, over = parse_limits(fail_under or [], known), parse_limits(fail_over or [], known, "--fail-over")
     with claimed(out or default_folder("audit")) as folder, said_if_interrupted(folder):
         with busy("loading models"):
-            loaded = load_subjects(subjects, steer or [], dtype, device)
+            loader = Loader(dtype, device)
+            loaded = load_subjects(subjects, steer or [], loader=loader)
+            roles = {role: loader.subject(spec) for role, spec in specs.items()}
         named = {n: {"spec": s, "steer": steer or []} for n, s in zip(loaded, subjects, strict=True)}
         with bars() as progress:
             run = run_audit(
@@ -98,8 +116,10 @@ def audit(
                 limit=limit,
                 seed=seed,
                 max_new_tokens=max_new_tokens,
+                roles=roles,
+                options=options,
                 progress=progress,
-                config={"models": named, "dtype": dtype, "device": device},
+                config={"models": named, "roles": specs, "dtype": dtype, "device": device},
             )
     show_run(run, as_json=json_)
     _exit_if(failures(run.results, under, over))
@@ -108,7 +128,7 @@ def audit(
 def _given(context: typer.Context) -> dict[str, Any]:
     """Option -> value of what stands on the command line and says how an audit is done."""
     names = ["subjects", "steer", "battery", "measure", "prompts", "limit", "max_new_tokens", "out"]
-    names += ["seed", "dtype", "device"]
+    names += ["seed", "grader", "red_team", "dtype", "device"]
     found: dict[str, Any] = {}
     for name in names:
         source = context.get_parameter_source(name)
@@ -125,13 +145,15 @@ def _resume(directory: Path, given: dict[str, Any], fail_under: list[str], fail_
     from boresight.report.metrics import known_metrics, metrics_of
     from boresight.report.results import read_results
     from boresight.report.resume import require_same, resume, unfinished
+    from boresight.report.shift import measured_only
 
     if given.get("--out") == directory:
         del given["--out"]
     asked = unfinished(directory)
     if asked is not None:
         require_same(directory, asked, given)
-        known = known_metrics(chosen("", asked["measures"]))
+        graded = "grader" in (asked.get("roles") or {})
+        known = known_metrics(chosen("", asked["measures"], asked.get("options"), graded=graded))
     else:
         known = metrics_of(read_results(directory))
     under, over = parse_limits(fail_under, known), parse_limits(fail_over, known, "--fail-over")
@@ -145,7 +167,7 @@ def _resume(directory: Path, given: dict[str, Any], fail_under: list[str], fail_
         results = read_results(directory)
         if as_json:
             typer.echo(results.to_json(), nl=False)
-    _exit_if(failures(results, under, over))
+    _exit_if(failures(measured_only(results), under, over))
 
 
 def _token_shift(
@@ -167,7 +189,7 @@ def _token_shift(
     from boresight.report.checks import failures, parse_limits
     from boresight.report.files import claimed
     from boresight.report.run import default_folder, load_subjects
-    from boresight.report.shift import aligned_only, audit_shift, metrics, prompts_of
+    from boresight.report.shift import audit_shift, measured_only, metrics, prompts_of
 
     if len(subjects) != 2:
         raise DataError(f"token-shift compares two subjects, BASE and ALIGNED; {len(subjects)} named")
@@ -182,7 +204,7 @@ def _token_shift(
                 loaded, chats, out=folder, seed=seed, max_new_tokens=max_new_tokens, progress=shown, config=asked
             )
     show_shift(run, as_json=as_json)
-    _exit_if(failures(aligned_only(run.results), under, over))
+    _exit_if(failures(measured_only(run.results), under, over))
 
 
 def _exit_if(beyond: list[str]) -> None:

@@ -72,4 +72,5 @@ def generate(
         answer_all(loaded, requests, sampling, out=out, trace=trace, plain=plain, resume=resume)
     finally:
         for name, usage in usages(loaded).items():
-            typer.echo(f"{name}: {usage}", err=True)
+            if usage.requests or usage.failed or usage.cached:
+                typer.echo(f"{name}: {usage}", err=True)

@@ -40,12 +40,17 @@ def methods(
     card = found[0]
     lines = [f"{card.title} ({card.slug}, {card.room})", card.summary, "", f"paper    {card.paper}"]
     lines += [f"needs    {', '.join(card.needs)}"] if card.needs else []
-    lines += [f"module   {catalog.METHODS[card.slug]}", f"example  {card.example}"]
-    for claim in card.claims:
-        lines += ["", f"claim      {claim.name}: {claim.statement}", f"published  {claim.published}"]
-        lines += [f"expected   {claim.expected}"]
-    lines += ["", f"check them with boresight claims {card.slug}"] if card.claims else []
+    lines += [f"module   {catalog.METHODS[card.slug]}"]
     console.print("\n".join(lines), markup=False, highlight=False)
+    # to be copied in one piece
+    console.print(f"example  {card.example}", markup=False, highlight=False, soft_wrap=True)
+    claims = []
+    for claim in card.claims:
+        claims += ["", f"claim      {claim.name}: {claim.statement}", f"published  {claim.published}"]
+        claims += [f"expected   {claim.expected}"]
+    claims += ["", f"check them with boresight claims {card.slug}"] if card.claims else []
+    if claims:
+        console.print("\n".join(claims), markup=False, highlight=False)
 
 
 def _as_data(card: "Card") -> dict[str, Any]:

@@ -41,7 +41,7 @@ def show_shift(run: "ShiftRun", *, as_json: bool = False) -> None:
     """The numbers of a pair, the headline and where the report is; or results.json as it stands."""
     from rich.console import Console
 
-    from boresight.report.shift import aligned_only, metrics
+    from boresight.report.shift import measured_only, metrics
     from boresight.report.table import results_table
     from boresight.safe import visible
 
@@ -49,7 +49,7 @@ def show_shift(run: "ShiftRun", *, as_json: bool = False) -> None:
         typer.echo(run.results.to_json(), nl=False)
         return
     console = Console()
-    console.print(results_table(aligned_only(run.results), metrics()))
+    console.print(results_table(measured_only(run.results), metrics()))
     for line in (run.report.headline(), *run.report.summary()["warnings"]):
         console.print(visible(line), markup=False, highlight=False)
     console.print(f"\nreport: {run.directory / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

@@ -35,9 +35,11 @@ from boresight.chat import Chat
 from boresight.errors import BoresightError, ModelError
 from boresight.lm.base import Completion, LanguageModel, Sampling, SomeFailed
 from boresight.measure.base import TRACE
+from boresight.measure.likelihood import scorer_of
 
 log = logging.getLogger(__name__)
 
+SCORED = 64  # chats whose options are scored in one call
 GATHER = 0.02  # seconds to wait for company before a batch of unannounced requests starts
 _STOP_REASONS: dict[str, StopReason] = {"length": "max_tokens", "rounds": "max_tokens", "context": "model_length"}
 
@@ -54,6 +56,14 @@ class _Request:
     def __init__(self, slot: Slot, chat: Chat, sampling: Sampling) -> None:
         self.slot, self.chat, self.sampling = slot, chat, sampling
         self.answer: Future[Completion] = Future()
+
+
+class _Scoring:
+    """How likely each of some texts is as the answer to a chat."""
+
+    def __init__(self, chat: Chat, texts: Sequence[str]) -> None:
+        self.chat, self.texts = chat, list(texts)
+        self.answer: Future[list[list[float]]] = Future()
 
 
 class Engine:
@@ -81,7 +91,7 @@ class Engine:
         self._on_done, self._on_step = on_done, on_step
         self._announced: dict[str, deque[_Request]] = {}
         self._numbers: Counter[str] = Counter()
-        self._queue: queue.Queue[list[_Request] | None] = queue.Queue()
+        self._queue: queue.Queue[list[_Request | _Scoring] | None] = queue.Queue()
         self._lock = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name=f"boresight {model.name}", daemon=True)
@@ -106,6 +116,21 @@ class Engine:
             self._enqueue([request])
         return request.answer
 
+    @property
+    def tells_likelihoods(self) -> bool:
+        """Whether the model can say how likely given texts are (see `likelihoods`)."""
+        return scorer_of(self.model) is not None
+
+    def likelihoods(self, chat: Chat, texts: Sequence[str]) -> "Future[list[list[float]]]":
+        """Log-probabilities (nats) of the tokens of each of `texts` as the answer to a chat, teacher-forced.
+
+        What many askers want is scored together. They are computed anew after an interruption: nothing is drawn.
+        """
+        asked = _Scoring(chat, texts)
+        with self._lock:
+            self._enqueue([asked])
+        return asked.answer
+
     def _request(self, key: str, chat: Chat, sampling: Sampling) -> _Request:
         number = self._numbers[key]
         self._numbers[key] += 1
@@ -116,7 +141,7 @@ class Engine:
             request.answer.set_result(self._known[request.slot])
         return request
 
-    def _enqueue(self, requests: list[_Request]) -> None:
+    def _enqueue(self, requests: "Sequence[_Request | _Scoring]") -> None:
         """Hand requests to the thread. The lock is held, so that none comes after `close` has put the end."""
         new = [r for r in requests if not r.answer.done()]
         if self._closed:
@@ -150,7 +175,31 @@ class Engine:
                     self._queue.put(None)
                     break
                 batch = batch + more
-            self._serve([r for r in batch if r.answer.set_running_or_notify_cancel()])
+            wanted = [r for r in batch if r.answer.set_running_or_notify_cancel()]
+            if scored := [r for r in wanted if isinstance(r, _Scoring)]:
+                self._score(scored)
+            if asked := [r for r in wanted if isinstance(r, _Request)]:
+                self._serve(asked)
+
+    def _score(self, batch: list[_Scoring]) -> None:
+        try:
+            scorer = scorer_of(self.model)
+            if self._closed:
+                raise Stopped("the engine is closed")
+            if scorer is None:
+                raise ModelError(f"{self.model.name} does not tell how likely a given text is")
+            render, logprobs = scorer
+            for some in (batch[i : i + SCORED] for i in range(0, len(batch), SCORED)):
+                pairs = [(render(one.chat), text) for one in some for text in one.texts]
+                found = iter(logprobs([p for p, _ in pairs], [t for _, t in pairs]))
+                for one in some:
+                    one.answer.set_result([next(found) for _ in one.texts])
+                if self._on_step:
+                    self._on_step(len(pairs))
+        except Exception as error:
+            for one in batch:
+                if not one.answer.done():
+                    one.answer.set_exception(error)
 
     def _serve(self, batch: list[_Request]) -> None:
         def done(i: int, completion: Completion) -> None:

@@ -73,9 +73,9 @@ class Attempt:
         """Write an answer down."""
         self._add(subject, spent, {"prompt": slot[0], "number": slot[1], "completion": asdict(answer)})
 
-    def finish(self, subject: str, logs: list[str], spent: Spent) -> None:
+    def finish(self, subject: str, logs: list[str]) -> None:
         """Write down that a subject's evaluation is complete. logs: names of its files."""
-        self._add(subject, spent, {"logs": logs})
+        self._add(subject, {}, {"logs": logs})
 
     def _add(self, subject: str, spent: Spent, entry: dict[str, Any]) -> None:
         if spent:

@@ -10,6 +10,7 @@ from typing import Any
 
 from boresight.catalog import METHODS, card
 from boresight.claim import FAILS, HOLDS, OPEN, Claim, Comparison, Given, Measured, judged
+from boresight.errors import DataError
 from boresight.lm.base import OnStep
 from boresight.report.environment import environment
 from boresight.report.files import write_json, write_text
@@ -169,13 +170,16 @@ def compare(asked: Comparison, given: Given) -> Measured:
     slug, _, key = asked.metric.partition(".")
     wanted = measure(slug)
     metric = next(m for m in wanted.metrics if m.key == key)
+    grade = wanted.grade
+    if grade is None:
+        raise DataError(f"{slug} is not graded answer by answer, so no claim can rest on its {key}")
     asked_only = asked.only.items()
     rows = draw([s for s in wanted.samples(None, 0) if asked_only <= (s.metadata or {}).items()], given.limit, 0)
     how = Sampling(max_new_tokens=wanted.max_new_tokens)
     values: list[list[float]] = []
     for subject in (asked.a, asked.b):
         done = given.load(*subject).generate([user(str(s.input)) for s in rows], how, on_step=given.on_step)
-        values.append([wanted.grade(c, _metadata(s)).scores[key] for c, s in zip(done, rows, strict=True)])
+        values.append([grade(c, _metadata(s)).scores[key] for c, s in zip(done, rows, strict=True)])
     pairs = [pair for pair in zip(*values, strict=True) if not any(map(math.isnan, pair))]
     a, b = ([pair[i] for pair in pairs] for i in (0, 1))
     if metric.unit == "fraction":

@@ -39,8 +39,8 @@ def compare(
         name_a, name_b = f"{first.name}/{name_a}", f"{second.name}/{name_b}"
         if name_a == name_b:
             name_a, name_b = f"{name_a} (a)", f"{name_b} (b)"
-    own_a = {(r.measure, r.id, r.prompt): r for r in read_records(first) if r.subject == row_a.name}
-    own_b = {(r.measure, r.id, r.prompt): r for r in read_records(second) if r.subject == row_b.name}
+    own_a = {(r.measure, r.id, r.epoch, r.prompt): r for r in read_records(first) if r.subject == row_a.name}
+    own_b = {(r.measure, r.id, r.epoch, r.prompt): r for r in read_records(second) if r.subject == row_b.name}
     shared = [key for key in own_a if key in own_b]
     if not shared:
         raise DataError(f"{first} and {second} share no prompt; run them with the same measures, limit and seed")

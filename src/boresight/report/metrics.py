@@ -9,7 +9,7 @@ from boresight.report.results import Results
 
 def known_metrics(measures: Sequence[Measure]) -> dict[str, Metric]:
     """Name ("method.key") -> metric, of the measures given."""
-    return {m.name(metric): metric for m in measures for metric in m.metrics}
+    return {m.name(metric): metric for m in measures for metric in (*m.metrics, *m.numbers)}
 
 
 def metrics_of(results: Results) -> dict[str, Metric]:

@@ -20,7 +20,9 @@ from boresight import safe
 from boresight.lm.base import Span
 from boresight.lm.remote.usage import described
 from boresight.measure.base import Metric
+from boresight.measure.blocks import Block
 from boresight.report import chart, wording
+from boresight.report.blocks import drawn
 from boresight.report.headline import sentences
 from boresight.report.results import ComparisonRow, Results
 
@@ -69,12 +71,13 @@ def render_page(
     title: str,
     caveats: Sequence[str],
     prompts: int | None = None,
+    blocks: Mapping[str, Sequence[Block]] | None = None,
 ) -> str:
     """The page as HTML text. The first subject is the baseline; all exchanges that are given are shown.
 
     metrics: by name; titles and notes: by the slug of a measure; env: what the run recorded about itself (any nesting
     of mappings, lists and plain values); caveats: sentences on what these numbers do not tell; prompts: how many each
-    subject was given (None: not known).
+    subject was given (None: not known); blocks: tables and pictures, by the slug of a measure.
     """
     known = wording.described(results, metrics)
     slots = {s.name: _slot(i) for i, s in enumerate(results.subjects)}
@@ -82,6 +85,7 @@ def render_page(
     template = _templates().get_template("page.html.jinja")
     return template.render(
         described=described,
+        blocks={slug: [drawn(one) for one in some] for slug, some in (blocks or {}).items()},
         title=title,
         lead=[(slots.get(name), text.replace(" %", "\u00a0%")) for name, text in sentences(results, metrics)],
         facts=_facts(results, prompts),

@@ -1,30 +1,13 @@
 """From Inspect's logs to records: one sample of one subject, its answer and its scores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from boresight.errors import DataError
-from boresight.lm.base import Completion
-from boresight.measure.base import completion_of
+from boresight.measure.base import Record, completion_of
 
-
-@dataclass(frozen=True)
-class Record:
-    """One answer. scores: metric key -> value, entries that do not apply left out.
-
-    A sample that failed has an `error`, no scores, and no completion if the model gave none.
-    """
-
-    subject: str
-    measure: str
-    id: str
-    prompt: str
-    about: str
-    completion: Completion | None
-    scores: dict[str, float] | None
-    error: str = ""
+__all__ = ["Record", "read_records", "records", "records_of_files"]
 
 
 def records(logs: Sequence[Any], subject: str) -> tuple[list[Record], list[str]]:
@@ -48,6 +31,9 @@ def records(logs: Sequence[Any], subject: str) -> tuple[list[Record], list[str]]
                     completion=completion_of(sample.output) if sample.output.choices else None,
                     scores=scores,
                     error=message,
+                    epoch=sample.epoch,
+                    metadata=dict(sample.metadata or {}),
+                    detail=_detail(sample) if scores is not None else {},
                 )
             )
     return found, errors
@@ -56,6 +42,11 @@ def records(logs: Sequence[Any], subject: str) -> tuple[list[Record], list[str]]
 def _scores(sample: Any) -> dict[str, float]:
     (score,) = sample.scores.values()
     return {key: float(value) for key, value in score.value.items() if value is not None and value == value}
+
+
+def _detail(sample: Any) -> dict[str, Any]:
+    (score,) = sample.scores.values()
+    return dict(score.metadata or {})
 
 
 def read_records(run: Path) -> list[Record]:

@@ -13,7 +13,7 @@ from boresight.errors import DataError
 from boresight.lm.base import LanguageModel
 from boresight.report.attempt import Attempt
 from boresight.report.environment import environment
-from boresight.report.files import claimed, write_json
+from boresight.report.files import LOCK, claimed, write_json
 from boresight.report.identity import identity
 from boresight.report.results import read_results
 from boresight.report.run import Progress, Run, Silent, carry_out, values_of
@@ -35,9 +35,16 @@ def unfinished(directory: str | Path) -> dict[str, Any] | None:
     try:
         asked = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if not any(inside.name != LOCK for inside in folder.iterdir()):
+            raise DataError(
+                f"{folder} holds nothing to go on with: the run was cut off before its first answer was kept, or is one"
+                " of token-shift, which does not resume; begin anew with --out in place of --resume"
+            ) from None
         raise DataError(f"{folder} is no run directory of boresight audit: it has no config.yaml") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"{folder / 'config.yaml'} cannot be read: {' '.join(str(error).split())}") from error
+    if isinstance(asked, dict) and asked.get("measure") == "token-shift":
+        raise DataError(f"{folder} is an unfinished run of token-shift, which does not resume; begin anew elsewhere")
     missing = [key for key in NEEDED if not isinstance(asked, dict) or key not in asked]
     if missing:
         raise DataError(f"{folder / 'config.yaml'} is not that of a resumable audit: it has no {missing[0]!r}")
@@ -57,6 +64,8 @@ def require_same(directory: str | Path, asked: Mapping[str, Any], given: Mapping
         "--seed": asked["seed"],
         "--dtype": asked.get("dtype"),
         "--device": asked.get("device"),
+        "--grader": (asked.get("roles") or {}).get("grader"),
+        "--red-team": (asked.get("roles") or {}).get("red_team"),
     }
     for name, value in given.items():
         if said.get(name) != value:
@@ -70,33 +79,50 @@ def _shown(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def subjects_of(directory: str | Path, asked: Mapping[str, Any]) -> dict[str, LanguageModel]:
-    """Load the subjects that a run's config names, in the number format that they had."""
+def subjects_of(directory: str | Path, asked: Mapping[str, Any], loader: Loader) -> dict[str, LanguageModel]:
+    """Load the subjects that a run's config names."""
     named = asked.get("models")
     if not named:
         raise DataError(
             f"{directory} was begun from Python with models of its own; pass the same models to"
             " boresight.report.resume.resume"
         )
+    return {name: loader.subject(how["spec"], how["steer"]) for name, how in named.items()}
+
+
+def loader_of(directory: str | Path, asked: Mapping[str, Any]) -> Loader:
+    """A loader that gives models the number format that they had."""
     dtype = asked.get("dtype", "auto")
     if dtype == "auto":  # measured when a model is loaded: a busy machine might measure something else now
         used = set(values_of(_env(Path(directory)).get("subjects", {}), "dtype"))
         dtype = used.pop() if len(used) == 1 else dtype
-    loader = Loader(dtype, asked.get("device", "auto"))
-    return {name: loader.subject(how["spec"], how["steer"]) for name, how in named.items()}
+    return Loader(dtype, asked.get("device", "auto"))
+
+
+def _helpers(
+    folder: Path, asked: Mapping[str, Any], given: Mapping[str, LanguageModel], loader: Loader
+) -> dict[str, LanguageModel]:
+    """The models in roles: those given, and those that the run's config names."""
+    found: dict[str, LanguageModel] = {}
+    for role, spec in (asked.get("roles") or {}).items():
+        if role not in given and spec is None:
+            raise DataError(f"{folder} had a model of its own as {role}; pass it to boresight.report.resume.resume")
+        found[role] = given[role] if role in given else loader.subject(spec)
+    return found
 
 
 def resume(
     directory: str | Path,
     models: Mapping[str, LanguageModel] | None = None,
     *,
+    roles: Mapping[str, LanguageModel] | None = None,
     progress: Progress | None = None,
 ) -> Run | None:
     """Finish the run in `directory`; None if there is nothing left to do.
 
     models: name -> model, for a run that was begun with models built in Python; else they are loaded as config.yaml
-    says. Raises DataError if the directory is no audit's or the models have changed since, OutputError if another
-    process is at work on it.
+    says. roles: the same for the models in roles. Raises DataError if the directory is no audit's or the models have
+    changed since, OutputError if another process is at work on it.
     """
     if unfinished(directory) is None:
         return None
@@ -104,14 +130,17 @@ def resume(
         asked = unfinished(folder)  # whoever held it until now may have finished it
         if asked is None:
             return None
-        found = dict(models) if models is not None else subjects_of(folder, asked)
+        loader = loader_of(folder, asked)
+        found = dict(models) if models is not None else subjects_of(folder, asked, loader)
+        helpers = _helpers(folder, asked, roles or {}, loader)
         if list(found) != asked["subjects"]:
             raise DataError(f"{folder} measures {', '.join(asked['subjects'])}; got {', '.join(found) or 'no model'}")
         env = _env(folder) or environment({n: m.describe() for n, m in found.items()}, asked["seed"])
-        _require_unchanged(env, found, folder)
+        _require_unchanged(env.get("subjects", {}), found, env, folder)
+        _require_unchanged(env.get("roles", {}), helpers, env, folder)
         write_json(folder / "env.json", {**env, "resumed": env.get("resumed", 0) + 1})
         with Attempt(folder) as attempt:
-            return carry_out(attempt, found, asked, progress or Silent())
+            return carry_out(attempt, found, helpers, asked, progress or Silent())
 
 
 def _env(folder: Path) -> dict[str, Any]:
@@ -123,7 +152,9 @@ def _env(folder: Path) -> dict[str, Any]:
         raise DataError(f"{folder / 'env.json'} cannot be read: {error}") from error
 
 
-def _require_unchanged(env: Mapping[str, Any], models: Mapping[str, LanguageModel], folder: Path) -> None:
+def _require_unchanged(
+    described: Mapping[str, Any], models: Mapping[str, LanguageModel], env: Mapping[str, Any], folder: Path
+) -> None:
     """DataError if a model is not the one that env.json describes, or boresight has another version."""
     from boresight import __version__
 
@@ -134,7 +165,7 @@ def _require_unchanged(env: Mapping[str, Any], models: Mapping[str, LanguageMode
             " begin anew"
         )
     for name, model in models.items():
-        before = dict(identity(env.get("subjects", {}).get(name, {})))
+        before = dict(identity(described.get(name, {})))
         for key, value in identity(model.describe()):
             if before.get(key) != value:
                 raise DataError(

@@ -10,7 +10,8 @@ Until then `journal.jsonl` holds every answer so far (`report.attempt`), and `re
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from boresight.errors import BoresightError, DataError
 from boresight.lm.base import Completion, LanguageModel
 from boresight.lm.remote.usage import Meter, Spent
 from boresight.measure.base import make_task
-from boresight.measure.battery import chosen
+from boresight.measure.battery import Options, chosen
 from boresight.report.attempt import Attempt
 from boresight.report.environment import environment
 from boresight.report.exchanges import exchanges
@@ -35,7 +36,15 @@ if TYPE_CHECKING:
     from inspect_ai import Task
 
     from boresight.measure.base import Measure
+    from boresight.measure.engine import Engine
 
+
+TARGET = "target"
+ROLES = {"grader": "--grader MODEL", "red_team": "--red-team MODEL"}
+"""Model roles besides the target, and how the command line names them."""
+
+SMALL_JUDGE = 3_000_000_000
+"""Parameters below which a report says that the grader is no judge."""
 
 MUCH_NUDGED = 0.2
 """Share of nudged tokens from which a report warns (nudging sheet, section 5)."""
@@ -83,10 +92,17 @@ def default_folder(verb: str) -> Path:
 
 
 def load_subjects(
-    specs: Sequence[str], steer: Sequence[str] = (), dtype: str = "auto", device: str = "auto"
+    specs: Sequence[str],
+    steer: Sequence[str] = (),
+    dtype: str = "auto",
+    device: str = "auto",
+    *,
+    loader: Loader | None = None,
 ) -> dict[str, LanguageModel]:
     """Name -> model of each spec with `steer` around it; a name that comes twice gets a number."""
-    loader = Loader(dtype, device)
+    loader = loader or Loader(dtype, device)
+    for spec in specs:
+        loader.plan(spec, steer)  # a mistake in the last one should not cost the loading of the first
     found: dict[str, LanguageModel] = {}
     for spec in specs:
         model = loader.subject(spec, steer)
@@ -106,6 +122,8 @@ def audit(
     limit: int | None = None,
     seed: int = 0,
     max_new_tokens: int | None = None,
+    roles: Mapping[str, LanguageModel | str] | None = None,
+    options: Mapping[str, Options] | None = None,
     progress: Progress | None = None,
     config: Mapping[str, Any] | None = None,
     title: str = "",
@@ -114,10 +132,11 @@ def audit(
 
     subjects: name -> model or spec, or specs to load; comparisons are against the first. battery: name of a set of
     measures; or `measures` by slug. limit: prompts per measure, drawn with `seed` (None: all). max_new_tokens: caps
-    every measure's own budget. config: what else belongs in config.yaml. title: of the page.
+    every measure's own budget. roles: "grader" and "red_team" -> model or spec, for measures that need one. options: of
+    measures, by slug. config: what else belongs in config.yaml. title: of the page.
 
-    Raises DataError for unknown names and for subjects without a single answer, OutputError if `out` cannot be
-    written.
+    Raises DataError for unknown names, for a measure that needs a role which is not given and for subjects without a
+    single answer, OutputError if `out` cannot be written.
     """
     if not subjects:
         raise DataError("an audit needs at least one subject")
@@ -127,14 +146,18 @@ def audit(
         raise DataError(f"max_new_tokens is {max_new_tokens}; at least 1 is needed")
     if seed < 0:
         raise DataError(f"seed is {seed}; at least 0 is needed")
-    todo = chosen(battery, [measures] if isinstance(measures, str) else measures)
+    roles = dict(roles or {})
+    todo = chosen(battery, [measures] if isinstance(measures, str) else measures, options, graded="grader" in roles)
+    require_roles(todo, roles)
     with claimed(out) as folder:
         if isinstance(subjects, Mapping):
             loader = Loader()
             models = {n: loader.subject(m) if isinstance(m, str) else m for n, m in subjects.items()}
         else:
             subjects = [subjects] if isinstance(subjects, str) else list(subjects)
-            models = load_subjects(subjects)
+            loader = Loader()
+            models = load_subjects(subjects, loader=loader)
+        helpers = {role: loader.subject(m) if isinstance(m, str) else m for role, m in roles.items()}
         specs = list(subjects.values()) if isinstance(subjects, Mapping) else subjects
         asked = {
             "subjects": list(models),
@@ -143,6 +166,8 @@ def audit(
             "limit": limit,
             "seed": seed,
             "max_new_tokens": max_new_tokens,
+            "options": {slug: dict(given) for slug, given in (options or {}).items()},
+            "roles": {role: m if isinstance(m, str) else None for role, m in roles.items()},
             "title": title,
         }
         if all(isinstance(spec, str) for spec in specs):
@@ -150,17 +175,39 @@ def audit(
         asked |= config or {}
         import yaml
 
-        write_json(folder / "env.json", environment({n: m.describe() for n, m in models.items()}, seed))
+        about = environment({n: m.describe() for n, m in models.items()}, seed)
+        about |= {"roles": {role: m.describe() for role, m in helpers.items()}} if helpers else {}
+        write_json(folder / "env.json", about)
         write_text(folder / "config.yaml", yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
         with Attempt(folder) as attempt:
-            return carry_out(attempt, models, asked, progress or Silent())
+            return carry_out(attempt, models, helpers, asked, progress or Silent())
+
+
+def require_roles(measures: "Sequence[Measure]", roles: Mapping[str, Any]) -> None:
+    """DataError if a measure needs a model in a role that nobody has, or a role is none that any could use."""
+    for role in roles:
+        if role not in ROLES:
+            raise DataError(f"no role is called {role!r}; there are {', '.join(ROLES)}")
+    for measure in measures:
+        for role in measure.roles:
+            if role not in roles:
+                raise DataError(
+                    f"{measure.slug} needs a model as its {role.replace('_', ' ')}: name one with {ROLES[role]}"
+                )
 
 
 def carry_out(
-    attempt: Attempt, models: Mapping[str, LanguageModel], asked: Mapping[str, Any], progress: Progress
+    attempt: Attempt,
+    models: Mapping[str, LanguageModel],
+    helpers: Mapping[str, LanguageModel],
+    asked: Mapping[str, Any],
+    progress: Progress,
 ) -> Run:
-    """Ask what an attempt's journal has no answer to, and write the results. asked: what config.yaml holds."""
-    todo = chosen("", asked["measures"])
+    """Ask what an attempt's journal has no answer to, and write the results.
+
+    helpers: role -> model. asked: what config.yaml holds.
+    """
+    todo = chosen("", asked["measures"], asked.get("options"), graded="grader" in helpers)
     limit, seed, budget = asked["limit"], asked["seed"], asked["max_new_tokens"]
     found: list[Record] = []
     errors: list[str] = []
@@ -170,14 +217,15 @@ def carry_out(
             new, wrong = records_of_files(logs, name)
         else:
             new, wrong = records(
-                _ask(name, model, [make_task(m, limit, seed, budget) for m in todo], attempt, progress), name
+                _ask(name, model, helpers, [(m, make_task(m, limit, seed, budget)) for m in todo], attempt, progress),
+                name,
             )
         if not any(r.scores is not None for r in new):
             raise DataError(f"{name} gave no answer at all: {wrong[0] if wrong else 'no prompt was drawn'}")
         found += new
         errors += wrong
-    rows = [_subject_row(name, model, attempt.spent.get(name)) for name, model in models.items()]
-    measured, compared = tally(found, todo, list(models), seed)
+    rows = [_subject_row(name, model, _spent(attempt, name, helpers)) for name, model in models.items()]
+    measured, compared = tally(found, todo, list(models), seed, {role: m.name for role, m in helpers.items()})
     results = Results(
         created=attempt.created,
         seed=seed,
@@ -187,19 +235,25 @@ def carry_out(
         comparisons=compared,
     )
     run = Run(attempt.folder, results, found, errors)
-    write_text(run.directory / "report.html", _page(run, todo, asked["title"]))
+    write_text(run.directory / "report.html", _page(run, todo, asked["title"], models, helpers))
     write_text(run.directory / "results.json", results.to_json())
     attempt.complete()
     return run
 
 
-def _page(run: Run, measures: "Sequence[Measure]", title: str) -> str:
+def _page(
+    run: Run,
+    measures: "Sequence[Measure]",
+    title: str,
+    models: Mapping[str, LanguageModel],
+    helpers: Mapping[str, LanguageModel],
+) -> str:
     import json
 
     from boresight.report.page import render_page
 
     caveats = [
-        "All graders of this audit are rules or counts; none reads an answer for its sense, its truth or its tone.",
+        *_about_graders(run, models, helpers),
         "Prompts were drawn from small built-in sets, so a difference that is not shown here may still exist.",
     ]
     env = json.loads((run.directory / "env.json").read_text(encoding="utf-8"))
@@ -222,11 +276,34 @@ def _page(run: Run, measures: "Sequence[Measure]", title: str) -> str:
         metrics=known_metrics(measures),
         titles={m.slug: m.title for m in measures},
         notes={m.slug: list(m.notes()) for m in measures},
+        blocks={m.slug: list(m.blocks([r for r in run.records if r.measure == m.slug])) for m in measures},
         env=env,
         title=title or "Audit",
         caveats=caveats,
         prompts=len({(r.measure, r.id) for r in run.records}),
     )
+
+
+def _about_graders(
+    run: Run, models: Mapping[str, LanguageModel], helpers: Mapping[str, LanguageModel]
+) -> "Iterator[str]":
+    grader = helpers.get("grader")
+    if grader is None or not any(row.grader == f"model:{grader.name}" for row in run.results.measures):
+        yield "All graders of this audit are rules or counts; none reads an answer for sense, truth or tone."
+        return
+    yield f"What {grader.name} graded is its opinion; see beside each measure how good it was found to be at it."
+    for name, model in models.items():
+        if model is grader or model.describe() == grader.describe():
+            yield f"{name} was graded by itself: models rate their own answers higher."
+    small = parameters(grader)
+    if small is not None and small < SMALL_JUDGE:
+        yield f"{grader.name} has {small / 1e6:,.0f} million parameters. A model of that size is not a judge."
+
+
+def parameters(model: Any) -> int | None:
+    """How many parameters a model on this machine has; None for one that is elsewhere, or a policy."""
+    count = getattr(getattr(model, "model", None), "num_parameters", None)
+    return count() if count else None
 
 
 def values_of(about: Any, key: str) -> list[Any]:
@@ -237,7 +314,7 @@ def values_of(about: Any, key: str) -> list[Any]:
     return own + [value for inner in about.values() for value in values_of(inner, key)]
 
 
-def _subject_row(name: str, model: LanguageModel, spent: Spent | None) -> SubjectRow:
+def _subject_row(name: str, model: LanguageModel, spent: Spent) -> SubjectRow:
     about = model.describe()
     return SubjectRow(
         name=name,
@@ -248,44 +325,104 @@ def _subject_row(name: str, model: LanguageModel, spent: Spent | None) -> Subjec
     )
 
 
-def _ask(name: str, model: LanguageModel, tasks: "Sequence[Task]", attempt: Attempt, progress: Progress) -> list[Any]:
-    """Run the tasks under Inspect, all their prompts announced to the model's engine first; returns Inspect's logs."""
+def _ask(
+    name: str,
+    model: LanguageModel,
+    helpers: Mapping[str, LanguageModel],
+    todo: "Sequence[tuple[Measure, Task]]",
+    attempt: Attempt,
+    progress: Progress,
+) -> list[Any]:
+    """Run the tasks under Inspect; returns Inspect's logs.
+
+    Where a task asks one prompt of each sample, all of them are announced to the model's engine first.
+    """
     from inspect_ai import eval as inspect_eval
 
     from boresight.inspect import inspect_model
-    from boresight.measure.engine import Engine, Slot, announced
+    from boresight.measure.engine import announced
 
-    def kept(slot: Slot, answer: Completion) -> None:
-        attempt.keep(name, slot, answer, meter.read())
-        progress.answered()
-
-    known, meter = attempt.known(name), Meter(model, attempt.spent.get(name))
-    prompts = [pair for task in tasks for pair in announced(task)]
-    progress.begin(name, len(prompts))
-    for _ in known:
-        progress.answered()
-    with Engine(model, known=known, on_done=kept, on_step=progress.stepped) as engine:
+    tasks = [task for _, task in todo]
+    prompts = [pair for measure, task in todo if measure.solver is None for pair in announced(task)]
+    asked = sum(len(task.dataset) * measure.epochs * measure.answers for measure, task in todo)
+    progress.begin(name, asked)
+    with _engines(name, model, helpers, attempt, progress) as engines:
+        engine = engines[TARGET]
         engine.submit(prompts)
         done = inspect_eval(
             list(tasks),
-            model=inspect_model(re.sub(r"[^\w.+-]", "-", name), engine),
+            model=inspect_model(_as_name(name), engine),
+            model_roles={role: inspect_model(_as_name(m.name), engines[role]) for role, m in helpers.items()},
             log_dir=str(attempt.logs),
             display="none",
             metadata={"subject": name},
             log_level="error",
             fail_on_error=False,
             max_tasks=len(tasks),
-            max_samples=len(prompts),
+            max_samples=max(1, sum(len(task.dataset) * measure.epochs for measure, task in todo)),
             log_realtime=False,
             score_display=False,
         )
-    if engine.trouble:
-        raise engine.trouble
+        trouble = next((e.trouble for e in engines.values() if e.trouble), None)
+    if trouble:
+        raise trouble
     # Ctrl-C makes Inspect return early: logs are cancelled, still under way, or not there at all.
     if len(done) < len(tasks) or any(log.status in ("cancelled", "started") for log in done):
         raise KeyboardInterrupt
     for log in done:
         if log.status == "error" and not log.samples:
             raise BoresightError(f"{name}: {log.error.message if log.error else 'the evaluation failed'}")
-    attempt.finish(name, [Path(log.location).name for log in done], meter.read())
+    attempt.finish(name, [Path(log.location).name for log in done])
     return done
+
+
+def _as_name(name: str) -> str:
+    return re.sub(r"[^\w.+-]", "-", name)
+
+
+@contextmanager
+def _engines(
+    name: str, model: LanguageModel, helpers: Mapping[str, LanguageModel], attempt: Attempt, progress: Progress
+) -> "Iterator[dict[str, Engine]]":
+    """An engine for the subject and one for each helper, every answer of theirs kept in the attempt's journal.
+
+    A model in two parts has one engine: it is on this machine once, and its passes would fight for the cores.
+    """
+    from boresight.measure.engine import Engine, Slot
+
+    def made(part: str, who: LanguageModel) -> Engine:
+        key = part_of(name, part)
+        known, meter = attempt.known(key), Meter(who, attempt.spent.get(key))
+
+        def kept(slot: Slot, answer: Completion) -> None:
+            attempt.keep(key, slot, answer, meter.read())
+            if part == TARGET:
+                progress.answered()
+
+        if part == TARGET:
+            for _ in known:
+                progress.answered()
+        return Engine(who, known=known, on_done=kept, on_step=progress.stepped)
+
+    with ExitStack() as open_ones:
+        by_model: dict[int, Engine] = {}
+        found: dict[str, Engine] = {}
+        for part, who in {TARGET: model, **helpers}.items():
+            if id(who) not in by_model:
+                by_model[id(who)] = open_ones.enter_context(made(part, who))
+            found[part] = by_model[id(who)]
+        yield found
+
+
+def part_of(subject: str, part: str) -> str:
+    """Name in the journal of who answers: the subject itself, or its helper in a role."""
+    return subject if part == TARGET else f"{subject} ({part})"
+
+
+def _spent(attempt: Attempt, name: str, helpers: Mapping[str, LanguageModel]) -> Spent:
+    """What the remote models in all parts were asked while this subject was measured."""
+    found = dict(attempt.spent.get(name, {}))
+    for role in helpers:
+        for remote, counters in attempt.spent.get(part_of(name, role), {}).items():
+            found[f"{remote} ({role.replace('_', ' ')})"] = counters
+    return found

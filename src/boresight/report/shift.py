@@ -3,8 +3,11 @@
 config.yaml     what was asked for
 env.json        versions, hardware, seed, both models with the hashes of their weights
 positions.json  every position: labels, ranks, divergences, the best tokens of both models
-results.json    the numbers (schema boresight.results/1)
 report.html     the coloured view
+results.json    the numbers (schema boresight.results/1); the run is finished when it is there
+
+All are written at the end, within about a second: a run that is cut off leaves an empty directory, is begun anew there,
+and is never resumed.
 """
 
 import time
@@ -22,7 +25,7 @@ from boresight.lm.base import LanguageModel
 from boresight.measure.base import Metric
 from boresight.measure.latent.token_shift import METHOD, ShiftReport, token_shift
 from boresight.report.environment import environment
-from boresight.report.files import new_directory, unless_it_fails, write_json, write_text
+from boresight.report.files import claimed, write_json, write_text
 from boresight.report.results import MeasureRow, Results, SubjectRow
 from boresight.report.run import Progress, Silent
 
@@ -53,9 +56,10 @@ def metrics() -> dict[str, Metric]:
     return {f"{METHOD.slug}.{m.key}": m for m in found}
 
 
-def aligned_only(results: Results) -> Results:
-    """The results without the base model, which has no numbers of its own."""
-    return results.model_copy(update={"subjects": results.subjects[1:]})
+def measured_only(results: Results) -> Results:
+    """The results without subjects that have no numbers of their own, as the base model of a pair."""
+    measured = {row.subject for row in results.measures}
+    return results.model_copy(update={"subjects": [s for s in results.subjects if s.name in measured]})
 
 
 @dataclass(frozen=True)
@@ -90,34 +94,35 @@ def audit_shift(
     """Compare two models, the base first, at every token of the second one's answers; write the directory `out`.
 
     models: name -> model. seed: goes into the record; nothing is drawn here. how: further arguments of `token_shift`.
-    config: what else belongs in config.yaml. Raises DataError unless there are two models, and as `token_shift` does.
+    config: what else belongs in config.yaml. Raises DataError unless there are two models, OutputError if `out` holds
+    something or another run writes to it, and as `token_shift` does.
     """
     if len(models) != 2:
         raise DataError(f"token-shift compares two models, BASE and ALIGNED; {len(models)} named")
     (base, b), (aligned, a) = models.items()
     began, created = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
-    folder, shown = new_directory(out), progress or Silent()
-    budget = {"max_new_tokens": max_new_tokens} if max_new_tokens else {}
-    with unless_it_fails(folder):
+    shown = progress or Silent()
+    budget = {"max_new_tokens": max_new_tokens} if max_new_tokens is not None else {}
+    with claimed(out) as folder:
         shown.begin(aligned, len(prompts))
         found = token_shift(b, a, prompts, on_done=shown.answered, on_step=shown.stepped, **budget, **how)
-    found = replace(found, base=base, aligned=aligned)
-    import yaml
+        found = replace(found, base=base, aligned=aligned)
+        asked = {"measure": METHOD.slug, "base": base, "aligned": aligned, "prompts": len(prompts), "seed": seed}
+        asked |= {**found.settings, **(config or {})}
+        results = Results(
+            created=created,
+            seed=seed,
+            seconds=round(time.perf_counter() - began, 1),
+            subjects=[_subject(name, model) for name, model in models.items()],
+            measures=_rows(found, aligned),
+        )
+        import yaml
 
-    asked = {"measure": METHOD.slug, "base": base, "aligned": aligned, "prompts": len(prompts), "seed": seed}
-    asked |= {**found.settings, **(config or {})}
-    write_text(folder / "config.yaml", yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
-    write_json(folder / "env.json", environment({n: m.describe() for n, m in models.items()}, seed))
-    write_text(folder / "positions.json", found.json())
-    results = Results(
-        created=created,
-        seed=seed,
-        seconds=round(time.perf_counter() - began, 1),
-        subjects=[_subject(name, model) for name, model in models.items()],
-        measures=_rows(found, aligned),
-    )
-    write_text(folder / "report.html", found.html())
-    write_text(folder / "results.json", results.to_json())
+        write_text(folder / "config.yaml", yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
+        write_json(folder / "env.json", environment({n: m.describe() for n, m in models.items()}, seed))
+        write_text(folder / "positions.json", found.json())
+        write_text(folder / "report.html", found.html())
+        write_text(folder / "results.json", results.to_json())
     return ShiftRun(folder, results, found)
 
 

@@ -47,13 +47,19 @@ class Ensemble:
     step = "ensemble"
 
     def __init__(self, base: "LocalModel", partner: "LocalModel", *, top: int = 100, max_new_tokens: int = 512) -> None:
+        self.check({"top": top, "max_new_tokens": max_new_tokens})
         require(self.step, base)
         require_model(self.step, "partner", partner)
-        if top < 1:
-            raise ValueError(f"top is {top}; it must be at least 1")
         self.base, self.partner, self.top = base, partner, top
         self.sampling = Sampling(max_new_tokens)
         self.name = f"{base.name}+ensemble"
+
+    @staticmethod
+    def check(settings: Mapping[str, Any]) -> None:
+        """Refuse what no two models could make right, before they are loaded (ValueError)."""
+        if settings.get("top", 1) < 1:
+            raise ValueError(f"top is {settings['top']}; it must be at least 1")
+        Sampling(settings.get("max_new_tokens", 1))
 
     def generate(
         self,

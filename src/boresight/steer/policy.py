@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from boresight.errors import DataError
 from boresight.lm.base import LanguageModel
@@ -36,7 +36,7 @@ class PolicyFile(BaseModel):
     """A policy file: `model` is a spec or another policy file, `steer` a list of {name: {key: value}}."""
 
     model_config = ConfigDict(extra="forbid")
-    model: str
+    model: str = Field(min_length=1)
     steer: list[dict[str, dict[str, Any] | None]] = []
 
 
@@ -57,25 +57,34 @@ class Loader:
 
     def subject(self, spec: str | Path, steer: Sequence[str] = ()) -> LanguageModel:
         """A model spec or a policy file (.yaml), with further steps around it."""
-        own: list[Step] = []
-        if _is_policy(spec):
-            spec, own = read_policy(spec)
-        steps = [*own, *map(parse_step, steer)]
-        check_stack(steps)  # what is misspelt or cannot stand is found before a model is loaded
+        spec, steps = self.plan(spec, steer)
         model = self.model(spec)
         for step in steps:
             model = self._steer(model, step)
         return model
+
+    @staticmethod
+    def plan(spec: str | Path, steer: Sequence[str] = ()) -> tuple[str | Path, list[Step]]:
+        """The model of a spec and the steps around it; what is misspelt or cannot stand is found without loading."""
+        own: list[Step] = []
+        if _is_policy(spec):
+            spec, own = read_policy(spec)
+        steps = [*own, *map(parse_step, steer)]
+        check_stack(steps)
+        return spec, steps
 
     def _steer(self, model: LanguageModel, step: Step) -> LanguageModel:
         models = STEPS[step.name].models
         values = {k: self.model(v) if k in models else v for k, v in step.settings.items()}
         try:
             return steer_class(step.name)(model, **values)
-        except (ValueError, TypeError) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{step.where}: {error}") from error
+        except (ValueError, TypeError, DataError) as error:
+            raise _at(step, error) from error
+
+
+def _at(step: Step, error: Exception) -> DataError:
+    """What is wrong with a step, and which step it is."""
+    return DataError(f"{step.where}: {error}")
 
 
 def load(
@@ -154,6 +163,8 @@ def parse_step(text: str) -> Step:
             read = yaml.safe_load(value) if value else ""
         except (yaml.YAMLError, RecursionError) as error:
             raise DataError(f"--steer {text!r}: the value of {key} cannot be read as YAML") from error
+        if key in settings:
+            raise DataError(f"--steer {text!r}: {key} is given twice")
         settings[key] = value if isinstance(read, dict) else read  # "Question: " is a text, no mapping
     return Step(name, settings, f"--steer {name}")
 
@@ -172,7 +183,7 @@ def check_stack(steps: Sequence[Step]) -> None:
 
 
 def check_step(step: Step) -> None:
-    """DataError if the method or a key does not exist, a needed key is missing, or a value is of the wrong kind."""
+    """DataError if the method or a key does not exist, a needed key is missing, or a value is not one it can have."""
     parameters = {
         p.name: p for p in list(inspect.signature(steer_class(step.name, step.where)).parameters.values())[1:]
     }
@@ -188,6 +199,10 @@ def check_step(step: Step) -> None:
         if p.default is p.empty and p.name not in step.settings:
             example = f"{step.name}:{p.name}=smollm2-135m-instruct"
             raise DataError(f"{step.where}: {p.name} is missing, the name of a model, for example {example}")
+    try:
+        steer_class(step.name).check(step.settings)
+    except (ValueError, DataError) as error:
+        raise _at(step, error) from error
 
 
 def _check_spec(step: Step, key: str, value: Any) -> None:

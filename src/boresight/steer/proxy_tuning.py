@@ -5,7 +5,7 @@ Liu et al., "Tuning Language Models by Proxy", arXiv 2401.08565; here as a basel
 the same vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,11 @@ class ProxyTuning:
         self.base, self.tuned, self.untuned = base, tuned, untuned
         self.sampling = Sampling(max_new_tokens)
         self.name = f"{base.name}+proxy-tuning"
+
+    @staticmethod
+    def check(settings: Mapping[str, Any]) -> None:
+        """Refuse what no three models could make right, before they are loaded (ValueError)."""
+        Sampling(settings.get("max_new_tokens", 1))
 
     def generate(
         self,

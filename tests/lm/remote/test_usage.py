@@ -13,7 +13,11 @@ def test_costs_and_counts():
         "requests": 2, "retries": 0, "failed": 0, "cached": 0, "uncounted": 1,
         "prompt_tokens": 1_000_000, "completion_tokens": 100_000, "cost": usage.cost,
     }  # fmt: skip
-    assert str(usage) == ("2 requests (0 retries, 0 given up, 0 from the cache), 1,000,000 + 100,000 tokens, cost 3.5")
+    assert str(usage) == (
+        "2 requests (0 retries, 0 given up, 0 from the cache), 1,000,000 + 100,000 tokens "
+        "(the server did not count those of 1), cost 3.5"
+    )
+    assert "did not count" not in str(Usage(requests=1, prompt_tokens=3))
     assert Usage().cost is None
     assert "cost" not in str(Usage())
 

@@ -201,6 +201,28 @@ def test_further_special_tokens_of_the_aligned_model_are_masked(tiny_llama):
         common_vocabulary(with_tokens("<|a|>"), with_tokens("<|b|>"))
 
 
+def test_ids_that_no_token_has_do_not_shorten_the_vocabulary(tiny_llama):
+    class Holes:
+        """Ids as a tokenizer has them that was cut down and kept its numbers."""
+
+        def __init__(self, whole):
+            self.whole = whole
+
+        def get_vocab(self):
+            return {token: i for token, i in self.whole.get_vocab().items() if i != 40}
+
+        def __len__(self):
+            return len(self.get_vocab())
+
+        def __call__(self, *given, **how):
+            return self.whole(*given, **how)
+
+    from types import SimpleNamespace
+
+    holes = SimpleNamespace(name="holes", tokenizer=Holes(tiny_llama.tokenizer))
+    assert common_vocabulary(holes, holes) == max(tiny_llama.tokenizer.get_vocab().values()) + 1
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [

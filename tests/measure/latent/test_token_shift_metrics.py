@@ -50,6 +50,11 @@ def test_labels():
         shift_label(0)
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.int32, torch.tensor, float])
+def test_a_rank_may_come_from_a_column(kind):
+    assert [shift_label(kind(rank)) for rank in (1, 3, 4)] == list(LABELS)
+
+
 logits = st.lists(st.floats(-20, 20, width=32), min_size=6, max_size=6)
 
 
@@ -100,6 +105,26 @@ def test_it_works_in_the_dtype_of_its_input_at_least_float32(kind):
     whole = position_metrics(base, aligned, ids)
     loose = {"float32": 1e-4, "bfloat16": 0.2}.get(kind, 1e-12)
     np.testing.assert_allclose(found["kl_ab"], whole["kl_ab"], rtol=loose, atol=loose)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda x: np.ascontiguousarray(x[:, ::-1])[:, ::-1],
+        lambda x: x.astype(x.dtype.newbyteorder()),
+        lambda x: np.frombuffer(x.tobytes()).reshape(x.shape),
+        lambda x: torch.tensor(x, requires_grad=True),
+    ],
+    ids=["reversed", "byte order", "read-only", "with gradients"],
+)
+@pytest.mark.filterwarnings("error")
+def test_the_memory_behind_the_logits_does_not_matter(view, side):
+    pair = [np.array([case[f"{name}_logits"] for case in CASES[:4]]) for name in ("base", "aligned")]
+    expected = position_metrics(*pair, [0, 1, 2, 3])
+    pair[side] = view(pair[side])
+    for name, column in position_metrics(*pair, [0, 1, 2, 3]).items():
+        assert column.tolist() == expected[name].tolist()
 
 
 def test_identical_logits_differ_by_nothing():
@@ -216,11 +241,17 @@ def test_ties_in_a_list_go_to_the_lower_id():
 @pytest.mark.parametrize(
     ("base", "aligned", "k", "message"),
     [([], [(1, 0.0)], 3, "base_list is empty"), ([(1, 0.0)], [(1, 0.0)], 0, "k is 0"),
-     ([(1, 0.0), (1, 2.0)], [(1, 0.0)], 3, "twice")],
+     ([(1, 0.0), (1, 2.0)], [(1, 0.0)], 3, "twice"), ([(1, math.nan)], [(1, 0.0)], 3, "base_list holds logits"),
+     ([(1, 0.0)], [(1, math.inf)], 3, "aligned_list holds logits"), ([(1, -math.inf)], [(1, 0.0)], 3, "nothing but")],
 )  # fmt: skip
 def test_lists_that_do_not_fit_are_refused(base, aligned, k, message):
     with pytest.raises(ValueError, match=message):
         topk_metrics(base, aligned, k)
+
+
+def test_an_excluded_token_in_a_list_has_no_weight():
+    found = topk_metrics([(1, 0.0), (2, -math.inf)], [(1, 0.0), (2, -math.inf)], 2)
+    assert (found["kl"], found["weighted_sum"], found["jaccard"]) == (0, 1, 1)
 
 
 def test_labels_are_named_once():

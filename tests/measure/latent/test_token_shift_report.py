@@ -125,6 +125,14 @@ def test_curves():
         report.curve("token")
 
 
+def test_curves_of_nothing_have_all_their_columns():
+    for by in ("absolute", "relative"):
+        empty, full = made([[], []]).curve(by), made(ROWS).curve(by)
+        assert {name: column.dtype for name, column in empty.items()} == {n: c.dtype for n, c in full.items()}
+        assert list(empty) == list(full)
+        assert not any(map(len, empty.values()))
+
+
 def test_positions_are_columns_of_one_length():
     report = made(ROWS)
     assert tuple(report.positions)[:5] == ("prompt_id", "t", "token_id", "token", "is_eos")

@@ -73,6 +73,8 @@ class Usage:
 def described(counters: Mapping[str, Any]) -> str:
     """One line for people about the counters of a remote model (`Usage.as_dict`)."""
     cost = "" if counters["cost"] is None else f", cost {counters['cost']:.4g}"
+    if counters["uncounted"]:  # or the sums would read as if they were all
+        cost = f" (the server did not count those of {counters['uncounted']:,})" + cost
     return (
         "{requests:,} requests ({retries:,} retries, {failed:,} given up, {cached:,} from the cache), "
         "{prompt_tokens:,} + {completion_tokens:,} tokens"

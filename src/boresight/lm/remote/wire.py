@@ -45,7 +45,7 @@ def drawing(how: Sampling, row: int, server: str | None) -> dict[str, Any]:
     elif server == "vllm":
         asked["repetition_penalty"] = how.repetition_penalty
     elif how.repetition_penalty != 1.0:
-        raise ModelError("this server is not known to take a repetition penalty; llama.cpp and vLLM do")
+        raise ModelError("this server is not known to take a repetition penalty; llama.cpp and vLLM do (1 means none)")
     return asked
 
 

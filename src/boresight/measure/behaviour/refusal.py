@@ -13,7 +13,7 @@ from boresight.data import draw, load_set
 from boresight.lm.base import Completion
 from boresight.measure.base import Graded, Measure, Metric
 from boresight.measure.behaviour.refusal_rules import GRADER, classify, evaluate
-from boresight.stats import wilson
+from boresight.stats import proportion
 
 if TYPE_CHECKING:
     from inspect_ai.dataset import Sample
@@ -56,7 +56,7 @@ def notes() -> list[str]:
     """How good the classifier is on the labelled replies that its rules were not written on."""
     rows = [row for row in load_set("refusal_replies") if row["split"] == "test"]
     q = evaluate(rows)
-    precision, recall = wilson(q.tp, q.tp + q.fp), wilson(q.tp, q.tp + q.fn)
+    precision, recall = proportion(q.tp, q.tp + q.fp), proportion(q.tp, q.tp + q.fn)
     return [
         f"The refusal classifier {GRADER} is a set of rules, not a judge. On {q.n} labelled replies kept apart while"
         f" the rules were written its precision is {precision.value:.2f} (95 % interval {precision.low:.2f} to"

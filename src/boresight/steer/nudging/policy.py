@@ -1,8 +1,8 @@
 """`Nudging`, the language model: rounds over two models, on this machine with caches and many prompts at once."""
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from boresight.errors import ModelError
 from boresight.lm.base import Completion, OnDone, OnStep, Sampling, Span, Trace, per_row
 from boresight.steer.nudging.loop import nudge_loop, result
 from boresight.steer.nudging.rounds import Pair, Progress, Settings, rounds
-from boresight.steer.nudging.template import renderer
+from boresight.steer.nudging.template import read, renderer
 from boresight.steer.nudging.text import NudgeResult, Segment
 from boresight.steer.nudging.writers import Cached, EndOf, completer
 from boresight.steer.stack import kind, require, require_model
@@ -79,12 +79,9 @@ class Nudging:
         self.nudger: Any = nudger
         self.remote = "endpoint" in (kind(self.base), kind(nudger))
         self.mode = mode or ("reference" if self.remote else "cached")
-        if self.mode not in MODES:
-            raise ValueError(f"mode is {mode!r}; one of {', '.join(MODES)} is needed")
         if self.remote and self.mode != "reference":
             raise ValueError(f"mode is {mode!r}, which needs both models on this machine; an endpoint has reference")
-        if self.mode == "reference" and not exact_stop:
-            raise ValueError("reference mode drafts the whole chunk; exact_stop=False needs mode cached or speculative")
+        _check_mode(self.mode, exact_stop)
         self._render = renderer(nudger, chat_template)
         self.settings = Settings(
             gamma=gamma,
@@ -98,6 +95,14 @@ class Nudging:
         )
         self.question_prefix, self.answer_start = question_prefix, answer_start
         self.name = f"{base.name}+nudging"
+
+    @staticmethod
+    def check(settings: Mapping[str, Any]) -> None:
+        """Refuse what no two models could make right, before they are loaded (ValueError, DataError)."""
+        Settings(**{f.name: settings[f.name] for f in fields(Settings) if f.name in settings})
+        _check_mode(settings.get("mode"), settings.get("exact_stop", True))
+        if settings.get("chat_template") is not None:
+            read(settings["chat_template"])
 
     def prompts(self, chat: Chat, context: str = "") -> Prompts:
         """(base prompt, nudger prompt) of a chat: plain or URIAL's text for the base, the nudger's template for it."""
@@ -344,6 +349,14 @@ class Nudging:
                 },
             ),
         )
+
+
+def _check_mode(mode: str | None, exact_stop: bool) -> None:
+    """ValueError for a mode that does not exist, and for a lazy reference."""
+    if mode is not None and mode not in MODES:
+        raise ValueError(f"mode is {mode!r}; one of {', '.join(MODES)} is needed")
+    if mode == "reference" and not exact_stop:
+        raise ValueError("reference mode drafts the whole chunk; exact_stop=False needs mode cached or speculative")
 
 
 def _length(model: Any, prompt: str) -> int:

@@ -21,17 +21,27 @@ def renderer(nudger: Any, chat_template: str | Path | None = None) -> Callable[[
             f"{nudger.name} runs on a server that does not render chats; give its template: chat_template=FILE.jinja"
         )
     if not getattr(nudger, "has_chat_template", True):
-        nudger.render_template([])  # says how to give it one
+        raise ModelError(
+            f"{nudger.name} has no chat template, which a nudger needs; give it one: chat_template=FILE.jinja, or put "
+            "a chat_template.jinja beside its weights"
+        )
     return nudger.render_template
+
+
+def read(path: str | Path) -> str:
+    """The text of a template file; DataError if it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"the chat template {path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"the chat template {path} cannot be read: {error}") from error
 
 
 def _from_file(path: Path, nudger: Any) -> Callable[[Chat], str]:
     from transformers.utils.chat_template_utils import render_jinja_template  # its sandbox, as models' own templates
 
-    try:
-        template = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the chat template {path} cannot be read: {error}") from error
+    template = read(path)
     tokenizer = getattr(nudger, "tokenizer", None)
     specials = dict(tokenizer.special_tokens_map) if tokenizer else {}
 

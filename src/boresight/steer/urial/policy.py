@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +99,16 @@ class Urial:
         self._shared_ids = [] if self.remote else self._constant()
         self._prefix: Prefix | None = None
         self._pool_vectors: Any = None
+
+    @staticmethod
+    def check(settings: Mapping[str, Any]) -> None:
+        """Refuse what no model could make right, before one is loaded (ValueError, DataError)."""
+        names = ("max_new_tokens", "temperature", "repetition_penalty")
+        Sampling(**{name: settings[name] for name in names if name in settings})
+        if "template" in settings:
+            template_of(settings["template"])
+        if "prompt" in settings:
+            UrialPrompt.load(settings["prompt"])
 
     def _fitting(self, prompt: UrialPrompt) -> UrialPrompt:
         """The prompt, or as much of it as leaves ROOM tokens of the context."""

@@ -36,7 +36,7 @@ def shift_label(rank: int) -> str:
     """
     if rank < 1:
         raise ValueError(f"rank is {rank}; ranks count from 1")
-    return LABELS[(rank > 1) + (rank > 3)]
+    return LABELS[0 if rank == 1 else 1 if rank <= 3 else 2]
 
 
 def position_metrics(base_logits: Any, aligned_logits: Any, token_ids: Any, block: int = 64) -> dict[str, np.ndarray]:
@@ -156,10 +156,12 @@ def _matrix(name: str, values: Any) -> "Tensor":
 
     if not isinstance(values, torch.Tensor):
         array = np.asarray(values)
-        values = torch.from_numpy(array if array.dtype.kind == "f" else array.astype(float))
+        kind = array.dtype.newbyteorder("=") if array.dtype.kind == "f" else np.dtype(float)
+        # torch takes neither reversed nor read-only memory
+        values = torch.from_numpy(np.require(array.astype(kind, copy=False), requirements=("C", "W")))
     if values.ndim != 2:
         raise ValueError(f"{name} have shape {tuple(values.shape)}; (positions, vocabulary) is needed")
-    return values
+    return values.detach()
 
 
 # -- lists of the best tokens: the measures of the published code -------------------------------------------------
@@ -180,7 +182,8 @@ def topk_metrics(base_list: Saved, aligned_list: Saved, k: int) -> dict[str, flo
     top_prob: its w1, else 0; bi_top_prob: mean of top_prob and of w2 of the base's first token (0 if not among the
     aligned k).
 
-    Raises ValueError for k below 1, an empty list, or a token that is twice in a list.
+    A logit of -inf is a probability of 0. Raises ValueError for k below 1, an empty list, a token that is twice in a
+    list, and logits that are nan, +inf or nothing but -inf.
     """
     if k < 1:
         raise ValueError(f"k is {k}; at least 1 is needed")
@@ -195,7 +198,7 @@ def topk_metrics(base_list: Saved, aligned_list: Saved, k: int) -> dict[str, flo
     gain = dict(zip(w2, _discounts(), strict=False))
     return {
         "jaccard": len(both) / (len(first) + len(second) - len(both)),
-        "kl": math.fsum(w1[t] * (log1[t] - log2[t]) for t in both),
+        "kl": math.fsum(w1[t] * (log1[t] - log2[t]) for t in both if w1[t]),
         "ndcg": math.fsum(gain.get(t, 0.0) * d for t, d in zip(w1, _discounts(), strict=False))
         / math.fsum(g * g for g in gain.values()),
         "weighted_sum": math.fsum(w1[t] * w2[t] for t in both),
@@ -212,6 +215,8 @@ def _ranked(name: str, saved: Saved) -> list[tuple[Any, float]]:
     ranked = sorted(((t, float(x)) for t, x in saved), key=lambda pair: (-pair[1], pair[0]))
     if len({t for t, _ in ranked}) < len(ranked):
         raise ValueError(f"{name} holds a token twice")
+    if any(math.isnan(x) for _, x in ranked) or math.isinf(ranked[0][1]):
+        raise ValueError(f"{name} holds logits that are nan, +inf, or nothing but -inf")
     return ranked
 
 

@@ -134,8 +134,10 @@ def curve(positions: Table, lengths: Sequence[int], by: str) -> Table:
         row |= {name: float(positions[name][here].mean()) for name in ("base_rank", "p_base")}
         row |= {label: float((positions["label"][here] == label).mean()) for label in LABELS}
         rows.append(row)
-    names = rows[0] if rows else ("t" if by == "absolute" else "bin", "n", "kl_ab", "kl_ab_low", "kl_ab_high", *LABELS)
-    return {name: np.array([row[name] for row in rows]) for name in names}
+    counts = ("t" if by == "absolute" else "bin", "n")
+    means = ("kl_ab", "kl_ab_low", "kl_ab_high", "base_rank", "p_base", *LABELS)
+    kinds = dict.fromkeys(counts, int) | dict.fromkeys(means, float)
+    return {name: np.array([row[name] for row in rows], kind) for name, kind in kinds.items()}
 
 
 def _or_none(x: float) -> float | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_TOKENS = 6000  # shown with their tables; about a kilobyte each
 MOST_ROWS = 15  # of a frequency table
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 210, 58, 32, 12  # of a picture, in its own units
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 210, 66, 32, 12  # of a picture, in its own units
 
 
 def render(report: "ShiftReport") -> str:

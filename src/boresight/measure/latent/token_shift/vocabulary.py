@@ -21,8 +21,6 @@ def common_vocabulary(base: "LocalModel", aligned: "LocalModel") -> int:
     TokenizerMismatch with the first ids that do: an id's token, the sizes, or how a few probe texts are cut.
     """
     ours, theirs = base.tokenizer, aligned.tokenizer
-    if ours is theirs:
-        return len(ours)
     old, new = ours.get_vocab(), theirs.get_vocab()
     where = f"{base.name} and {aligned.name} do not share a tokenizer, which token shift needs"
     if old != new:

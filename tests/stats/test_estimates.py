@@ -17,9 +17,9 @@ from boresight.stats import (
     holm,
     mcnemar,
     paired_bootstrap,
+    proportion,
     sample_size_paired,
     sample_size_two_proportions,
-    wilson,
 )
 
 finite = st.floats(-1e6, 1e6, allow_subnormal=False)
@@ -54,7 +54,7 @@ def outcomes(both, gained, lost, neither):
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
 def test_wilson_published_intervals(k, n, low, high):
-    got = wilson(k, n)
+    got = proportion(k, n)
     assert (round(got.low, 4), round(got.high, 4)) == (low, high)
     assert (got.value, got.n, got.level, got.method) == (k / n, n, 0.95, "wilson")
 
@@ -63,7 +63,7 @@ def test_wilson_published_intervals(k, n, low, high):
 @given(counts(), levels)
 def test_wilson_equals_scipy_and_holds_the_estimate(case, level):
     k, n = case
-    got = wilson(k, n, level)
+    got = proportion(k, n, level)
     want = reference.binomtest(k, n).proportion_ci(level, method="wilson")
     assert got.low == pytest.approx(want.low, abs=1e-9)
     assert got.high == pytest.approx(want.high, abs=1e-9)
@@ -73,7 +73,7 @@ def test_wilson_equals_scipy_and_holds_the_estimate(case, level):
 @given(counts(), levels)
 def test_wilson_mirrors_when_successes_and_failures_swap(case, level):
     k, n = case
-    one, other = wilson(k, n, level), wilson(n - k, n, level)
+    one, other = proportion(k, n, level), proportion(n - k, n, level)
     assert one.low == pytest.approx(1 - other.high, abs=1e-12)
     assert one.high == pytest.approx(1 - other.low, abs=1e-12)
 
@@ -81,13 +81,13 @@ def test_wilson_mirrors_when_successes_and_failures_swap(case, level):
 @pytest.mark.parametrize("n", [1, 3, 7, 49, 1319, 10**7])
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.999])
 def test_wilson_ends_are_exact_at_none_and_all(n, level):
-    none, every = wilson(0, n, level), wilson(n, n, level)
+    none, every = proportion(0, n, level), proportion(n, n, level)
     assert none.low == 0.0 < none.high < 1
     assert every.high == 1.0 > every.low > 0
 
 
 def test_wilson_with_no_trials_is_nan():
-    got = wilson(0, 0)
+    got = proportion(0, 0)
     assert all(map(math.isnan, (got.value, got.low, got.high)))
     assert got.n == 0
 
@@ -109,7 +109,7 @@ def test_wilson_with_no_trials_is_nan():
 )
 def test_wilson_refuses(args, message):
     with pytest.raises(ValueError, match=message):
-        wilson(*args)
+        proportion(*args)
 
 
 # --- bootstrap of a mean ---
@@ -240,7 +240,7 @@ def test_bootstrap_is_set_by_its_seed_alone():
 def test_bootstrap_gives_the_same_in_one_piece_and_in_many(monkeypatch):
     data = np.random.default_rng(4).normal(size=24)
     whole = bootstrap_mean(data)
-    monkeypatch.setattr("boresight.stats._CHUNK", 1000)
+    monkeypatch.setattr("boresight.stats.estimates._CHUNK", 1000)
     pieces = bootstrap_mean(data)
     assert (pieces.low, pieces.high) == (whole.low, whole.high)
 

@@ -46,7 +46,7 @@ class Difference:
     test: str = "paired bootstrap"
 
 
-def wilson(successes: int, n: int, level: float = 0.95) -> Estimate:
+def proportion(successes: int, n: int, level: float = 0.95) -> Estimate:
     """Return the proportion successes / n with its score interval (Wilson 1927, no continuity correction).
 
     The interval lies in [0, 1], exactly from 0 for no successes and to 1 for no failures; n = 0 gives nan.
@@ -132,7 +132,7 @@ def paired_proportions(a: Iterable[bool], b: Iterable[bool], level: float = 0.95
     n, pairs = len(x), Counter(zip(x, y, strict=True))
     if n == 0:
         return Difference(_NAN, _NAN, _NAN, _NAN, 0, level, "McNemar exact")
-    first, second = wilson(sum(x), n, level), wilson(sum(y), n, level)
+    first, second = proportion(sum(x), n, level), proportion(sum(y), n, level)
     both, neither, lost, gained = pairs[True, True], pairs[False, False], pairs[True, False], pairs[False, True]
     product = both * neither - lost * gained
     if product > 0:
