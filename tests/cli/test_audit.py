@@ -138,4 +138,6 @@ def test_resuming_what_needs_it_not(cli, one_line, folders, tmp_path):
     assert "failed: chatty has facts.exact" in err
     assert {p.name for p in out.iterdir()} == {"config.yaml", "env.json", "logs", "results.json", "report.html"}
     (tmp_path / "x").mkdir()
+    assert "holds nothing to go on with" in one_line("audit", "--resume", tmp_path / "x")
+    (tmp_path / "x" / "letter.txt").write_text("Dear Ada")
     assert "no config.yaml" in one_line("audit", "--resume", tmp_path / "x")

@@ -2,7 +2,7 @@ import pytest
 from examples import METRICS, SUBJECTS, results
 
 from boresight.errors import DataError
-from boresight.report.headline import MAIN_METRIC, headline, sentences
+from boresight.report.headline import MAIN_METRIC, axes, headline, sentences
 from boresight.report.results import ComparisonRow, MeasureRow, Results, SubjectRow
 
 
@@ -80,6 +80,21 @@ def test_one_sentence_for_each_subject_and_one_that_counts():
     found = sentences(results(), METRICS)
     assert [name for name, _ in found] == ["urial", "nudged", "aligned", ""]
     assert found[2][1].startswith("aligned (smollm2-135m-instruct) ended its answers by itself")
+
+
+def test_axes_name_what_got_better_and_what_got_worse():
+    worse = row("text-health.degenerate", difference=0.3, ci=(0.1, 0.5))
+    untold = row("facts.exact", difference=0.2, ci=(0.01, 0.4), p=0.2)
+    assert axes(run(row(), worse, untold), METRICS) == [
+        "nudged is a trade: better on “ends by itself”, worse on “degenerate”; 1 of 3 axes cannot be told."
+    ]
+    assert axes(run(row(), untold), METRICS) == [
+        "nudged is better on “ends by itself” and worse on none; 1 of 2 axes cannot be told."
+    ]
+    assert axes(run(worse, untold), METRICS)[0].startswith("nudged is worse on “degenerate” and better on none")
+    again = row("facts.contains", difference=0.2, ci=(0.01, 0.4), p=0.2)
+    assert axes(run(untold, again), METRICS) == ["nudged cannot be told apart from base on any of 2 axes."]
+    assert axes(run(row()), METRICS) == [], "one axis has no trade"
 
 
 def test_another_baseline():

@@ -14,7 +14,7 @@ def audit(
         list[str] | None, typer.Argument(metavar="SUBJECT...", help="Model specs or policy files (.yaml).")
     ] = None,
     steer: Steer = None,
-    battery: Annotated[str, typer.Option(help="Set of measures to run.")] = "quick",
+    battery: Annotated[str, typer.Option(help="Set of measures to run: a name, or a YAML file.")] = "quick",
     measure: Annotated[
         list[str] | None, typer.Option("--measure", help="Run this measure instead; may be repeated.")
     ] = None,
@@ -73,7 +73,7 @@ def audit(
     from boresight.cli.progress import bars, busy, said_if_interrupted
     from boresight.cli.show import show_run
     from boresight.errors import DataError
-    from boresight.measure.battery import chosen, options_of
+    from boresight.measure.battery import chosen, options_of, planned
     from boresight.report.checks import failures, parse_limits
     from boresight.report.files import claimed
     from boresight.report.metrics import known_metrics
@@ -94,8 +94,8 @@ def audit(
         return
     if prompts:
         raise DataError("--prompts goes with --measure token-shift; the other measures have prompts of their own")
-    slugs = [m.slug for m in chosen(battery, measure or [], graded=grader is not None)]
-    options = options_of(slugs, task_arg or [])
+    slugs, _ = planned(battery, measure or [])
+    slugs, options = planned(battery, measure or [], options_of(slugs, task_arg or []))
     todo = chosen("", slugs, options, graded=grader is not None)
     specs = {role: spec for role, spec in (("grader", grader), ("red_team", red_team)) if spec}
     require_roles(todo, specs)

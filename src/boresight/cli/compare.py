@@ -31,11 +31,12 @@ def compare(
         return
     from rich.console import Console
 
-    from boresight.report.headline import headline
+    from boresight.report.headline import axes, headline
     from boresight.report.metrics import metrics_of
     from boresight.report.table import comparison_table
 
     console = Console()
     metrics = metrics_of(found)
     console.print(comparison_table(found, metrics))
-    console.print(headline(found, metrics), markup=False, highlight=False)
+    for line in (headline(found, metrics), *axes(found, metrics)):
+        console.print(line, markup=False, highlight=False)

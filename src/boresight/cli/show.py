@@ -14,7 +14,7 @@ def show_run(run: "Run", *, as_json: bool = False) -> None:
     from rich.console import Console
 
     from boresight.lm.remote.usage import described
-    from boresight.report.headline import headline
+    from boresight.report.headline import axes, headline
     from boresight.report.metrics import metrics_of
     from boresight.report.table import results_table
     from boresight.safe import visible
@@ -25,7 +25,8 @@ def show_run(run: "Run", *, as_json: bool = False) -> None:
         metrics = metrics_of(run.results)
         console = Console()
         console.print(results_table(run.results, metrics))
-        console.print(headline(run.results, metrics), markup=False, highlight=False)
+        for line in (headline(run.results, metrics), *axes(run.results, metrics)):
+            console.print(line, markup=False, highlight=False)
         for subject in run.results.subjects:
             for remote, used in (subject.usage or {}).items():
                 line = f"{remote} for {subject.name}: {described(used.model_dump())}"

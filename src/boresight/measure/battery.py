@@ -57,6 +57,52 @@ def option_names(slug: str) -> list[str]:
     return [name for name in inspect.signature(module.measure).parameters if name != "graded"]
 
 
+def planned(
+    battery: str, measures: Sequence[str] = (), options: Mapping[str, Options] | None = None
+) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """(slugs, options by slug) of the measures named, each once, or of the battery if none is.
+
+    battery: a name in BATTERIES or a YAML file (`measures:` with a list of slugs, or of `slug: {option: value}`).
+    options go before those of the file. DataError naming what there is.
+    """
+    slugs, own = (list(dict.fromkeys(measures)), {}) if measures else _battery(battery)
+    for slug in slugs:
+        if slug not in MEASURES:
+            raise DataError(f"no measure is called {slug!r}; there are {', '.join(MEASURES)}")
+    for slug, given in (options or {}).items():
+        own[slug] = {**own.get(slug, {}), **given}
+    return slugs, own
+
+
+def _battery(name: str) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    if name in BATTERIES:
+        return list(BATTERIES[name]), {}
+    if not name.endswith((".yaml", ".yml")):
+        raise DataError(f"no battery is called {name!r}; there are {', '.join(BATTERIES)}, or a YAML file")
+    import yaml
+
+    from boresight.data import open_text
+
+    with open_text(name) as file:
+        try:
+            said = yaml.safe_load(file)
+        except yaml.YAMLError as error:
+            raise DataError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from error
+    listed = said.get("measures") if isinstance(said, dict) and set(said) == {"measures"} else None
+    if not isinstance(listed, list) or not listed:
+        raise DataError(f"{name}: 'measures', a list of measures, is needed and nothing else")
+    slugs: list[str] = []
+    options: dict[str, dict[str, Any]] = {}
+    for one in listed:
+        slug, given = next(iter(one.items())) if isinstance(one, dict) and len(one) == 1 else (one, {})
+        if not isinstance(slug, str) or not isinstance(given or {}, dict) or slug in slugs:
+            raise DataError(f"{name}: each measure once, as NAME or NAME: {{option: value}}, is needed, not {one!r}")
+        slugs.append(slug)
+        if given:
+            options[slug] = dict(given)
+    return slugs, options
+
+
 def chosen(
     battery: str,
     measures: Sequence[str] = (),
@@ -64,14 +110,9 @@ def chosen(
     *,
     graded: bool = False,
 ) -> list[Measure]:
-    """The measures named, each once, or those of the battery if none is; DataError naming what there is.
-
-    options: by slug.
-    """
-    if not measures and battery not in BATTERIES:
-        raise DataError(f"no battery is called {battery!r}; there are {', '.join(BATTERIES)}")
-    slugs = dict.fromkeys(measures or BATTERIES[battery])
-    return [measure(slug, (options or {}).get(slug), graded=graded) for slug in slugs]
+    """The measures that `planned` names, with their options."""
+    slugs, own = planned(battery, measures, options)
+    return [measure(slug, own.get(slug), graded=graded) for slug in slugs]
 
 
 def options_of(slugs: Sequence[str], given: Sequence[str]) -> dict[str, dict[str, Any]]:

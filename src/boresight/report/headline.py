@@ -41,6 +41,15 @@ def sentences(results: Results, metrics: Mapping[str, Metric], baseline: str | N
     return [*found, ("", _counts(known, compared, base))]
 
 
+def axes(results: Results, metrics: Mapping[str, Metric]) -> list[str]:
+    """For each subject a sentence on which axes it is better and worse than the first one (see `_pareto`)."""
+    if not results.subjects:
+        return []
+    known, base = wording.described(results, metrics), results.subjects[0]
+    compared = [c for c in results.comparisons if c.a == base.name]
+    return [text for s in results.subjects[1:] if (text := _pareto(known, compared, base, s))]
+
+
 def _against(
     results: Results, known: Mapping[str, Metric], compared: list[ComparisonRow], base: SubjectRow, subject: SubjectRow
 ) -> str:
@@ -82,6 +91,32 @@ def _counts(known: Mapping[str, Metric], compared: list[ComparisonRow], base: Su
         parts.append(f"{untested} could not be tested")
     comparisons = "1 comparison" if len(compared) == 1 else f"all {len(compared)} comparisons"
     return f"Over {comparisons} with {base.name}, after Holm adjustment: {', '.join(parts)}."
+
+
+def _pareto(known: Mapping[str, Metric], compared: list[ComparisonRow], base: SubjectRow, subject: SubjectRow) -> str:
+    """Whether a subject dominates the baseline, is dominated, or trades one axis for another; "" with fewer than two.
+
+    An axis is a metric with a better side; it is better or worse only if that holds after Holm's adjustment.
+    """
+    rows = [c for c in compared if c.b == subject.name and c.difference is not None and c.p is not None]
+    rows = [c for c in rows if known[c.metric].better != "none"]
+    if len(rows) < 2:
+        return ""
+    sides: dict[bool, list[str]] = {True: [], False: []}
+    for c in rows:
+        if wording.is_significant(c):
+            up = (c.difference or 0) > 0
+            sides[up == (known[c.metric].better == "higher")].append(f"“{known[c.metric].title}”")
+    better, worse = sides[True], sides[False]
+    left = len(rows) - len(better) - len(worse)
+    rest = f"; {left} of {len(rows)} axes cannot be told" if left else ""
+    if better and worse:
+        return f"{subject.name} is a trade: better on {', '.join(better)}, worse on {', '.join(worse)}{rest}."
+    if better:
+        return f"{subject.name} is better on {', '.join(better)} and worse on none{rest}."
+    if worse:
+        return f"{subject.name} is worse on {', '.join(worse)} and better on none{rest}."
+    return f"{subject.name} cannot be told apart from {base.name} on any of {len(rows)} axes."
 
 
 def _alone(results: Results, known: Mapping[str, Metric], subject: SubjectRow) -> str:

@@ -23,7 +23,7 @@ from boresight.measure.base import Metric
 from boresight.measure.blocks import Block
 from boresight.report import chart, wording
 from boresight.report.blocks import drawn
-from boresight.report.headline import sentences
+from boresight.report.headline import axes, sentences
 from boresight.report.results import ComparisonRow, Results
 
 OPEN_EXCHANGES = 2  # of each measure; the others are folded
@@ -91,6 +91,7 @@ def render_page(
         facts=_facts(results, prompts),
         subjects=[(slots[s.name], s, _short_hash(s.revision)) for s in results.subjects],
         measures=_measures(results, known, titles, notes, slots),
+        axes=axes(results, metrics),
         comparisons=_comparisons(results, known, slots),
         levels=wording.levels([*results.measures, *results.comparisons]),
         exchanges=_exchanges(exchanges, known, titles, slots),

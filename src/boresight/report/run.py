@@ -21,7 +21,7 @@ from boresight.errors import BoresightError, DataError
 from boresight.lm.base import Completion, LanguageModel
 from boresight.lm.remote.usage import Meter, Spent
 from boresight.measure.base import make_task
-from boresight.measure.battery import Options, chosen
+from boresight.measure.battery import Options, chosen, planned
 from boresight.report.attempt import Attempt
 from boresight.report.environment import environment
 from boresight.report.exchanges import exchanges
@@ -147,7 +147,8 @@ def audit(
     if seed < 0:
         raise DataError(f"seed is {seed}; at least 0 is needed")
     roles = dict(roles or {})
-    todo = chosen(battery, [measures] if isinstance(measures, str) else measures, options, graded="grader" in roles)
+    slugs, options = planned(battery, [measures] if isinstance(measures, str) else measures, options)
+    todo = chosen("", slugs, options, graded="grader" in roles)
     require_roles(todo, roles)
     with claimed(out) as folder:
         if isinstance(subjects, Mapping):
@@ -166,7 +167,7 @@ def audit(
             "limit": limit,
             "seed": seed,
             "max_new_tokens": max_new_tokens,
-            "options": {slug: dict(given) for slug, given in (options or {}).items()},
+            "options": options,
             "roles": {role: m if isinstance(m, str) else None for role, m in roles.items()},
             "title": title,
         }
