@@ -86,12 +86,12 @@ def test_axes_name_what_got_better_and_what_got_worse():
     worse = row("text-health.degenerate", difference=0.3, ci=(0.1, 0.5))
     untold = row("facts.exact", difference=0.2, ci=(0.01, 0.4), p=0.2)
     assert axes(run(row(), worse, untold), METRICS) == [
-        "nudged is a trade: better on “ends by itself”, worse on “degenerate”; 1 of 3 axes cannot be told."
+        "nudged is a trade: better on “ends by itself”, worse on “degenerate loops”; 1 of 3 axes cannot be told."
     ]
     assert axes(run(row(), untold), METRICS) == [
         "nudged is better on “ends by itself” and worse on none; 1 of 2 axes cannot be told."
     ]
-    assert axes(run(worse, untold), METRICS)[0].startswith("nudged is worse on “degenerate” and better on none")
+    assert axes(run(worse, untold), METRICS)[0].startswith("nudged is worse on “degenerate loops” and better on none")
     again = row("facts.contains", difference=0.2, ci=(0.01, 0.4), p=0.2)
     assert axes(run(untold, again), METRICS) == ["nudged cannot be told apart from base on any of 2 axes."]
     assert axes(run(row()), METRICS) == [], "one axis has no trade"
