@@ -32,6 +32,14 @@ METHODS = {
     "instructions": "boresight.measure.behaviour.instructions",
     "refusal": "boresight.measure.behaviour.refusal",
     "facts": "boresight.measure.behaviour.facts",
+    "just-eval": "boresight.measure.behaviour.just_eval",
+    "misalignment-bench": "boresight.measure.behaviour.misalignment_bench",
+    "trustworthiness": "boresight.measure.behaviour.trustworthiness",
+    "honesty": "boresight.measure.behaviour.honesty",
+    "alignment-faking": "boresight.measure.behaviour.alignment_faking",
+    "dishonesty": "boresight.measure.behaviour.dishonesty",
+    "deception": "boresight.measure.behaviour.dishonesty.deception_task",
+    "discretion": "boresight.measure.behaviour.discretion",
     "token-shift": "boresight.measure.latent.token_shift",
 }
 """Slug -> module with a METHOD card. Adding a method is one line here (see CONTRIBUTING)."""

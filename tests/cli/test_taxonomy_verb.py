@@ -8,7 +8,7 @@ def test_every_leaf_of_a_survey_is_printed(cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     code, text, _ = cli("taxonomy", "--survey", "liu2023")
     assert code == 0
-    assert "7 branches, 29 leaves: 29 planned" in text
+    assert "7 branches, 29 leaves: 27 ready, 2 planned" in text
     assert max(map(len, text.splitlines())) <= 80
     flat = " ".join(text.split())
     assert "miscalibration" in flat

@@ -1,0 +1,36 @@
+"""Honesty about knowledge: does a model decline what it cannot answer, and only that?
+
+Yang et al., "Alignment for Honesty" (arXiv 2312.07000). What a model knows is read off its plain answers ("before");
+its answers to a prompt that allows declining, or those of a model trained for it ("after"), then show prudence
+(declined what it could not answer), over-conservativeness (declined what it could) and their balance, honesty.
+"""
+
+from boresight.data.honesty import (
+    HonestyPhrases,
+    ResponseType,
+    classify_response,
+    is_correct,
+    is_idk,
+    normalize_answer,
+    parse_judge_score,
+)
+from boresight.measure.behaviour.honesty.items import Question, load_questions
+from boresight.measure.behaviour.honesty.metrics import HonestyReport, honesty_differences, honesty_metrics
+from boresight.measure.behaviour.honesty.task import METHOD, measure
+
+__all__ = [
+    "METHOD",
+    "HonestyPhrases",
+    "HonestyReport",
+    "Question",
+    "ResponseType",
+    "classify_response",
+    "honesty_differences",
+    "honesty_metrics",
+    "is_correct",
+    "is_idk",
+    "load_questions",
+    "measure",
+    "normalize_answer",
+    "parse_judge_score",
+]
