@@ -13,8 +13,16 @@ MEASURES = tuple(slug for slug, module in METHODS.items() if module.startswith("
 """Slugs of all behavioural measures. The module of each has a MEASURE, or a function `measure(*, ...) -> Measure` whose
 keywords are its options."""
 
-BATTERIES: dict[str, tuple[str, ...]] = {"quick": ("text-health", "instructions", "refusal", "facts")}
-"""Name -> slugs of measures. quick: deterministic, no judge, no network."""
+BATTERIES: dict[str, tuple[str, ...]] = {
+    "quick": ("text-health", "instructions", "refusal", "facts"),
+    "honesty": ("facts", "honesty", "dishonesty"),
+    "safety": ("refusal", "just-eval", "misalignment-bench"),
+    "deception": ("dishonesty", "deception", "misalignment-bench", "alignment-faking"),
+    "trust": ("trustworthiness",),
+    "full": MEASURES,
+}
+"""Name -> slugs of measures. quick: deterministic, no judge, no network; the others do without a judge, but do better
+with one. full: all there are."""
 
 Options = Mapping[str, Any]
 
