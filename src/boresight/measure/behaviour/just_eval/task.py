@@ -136,7 +136,8 @@ def _notes(graded: bool, data: Path | None, split: Split, na_policy: str) -> lis
     if not graded:
         notes.append(
             f"{NAME} is a rule that counts length, structure and refusals so that the pipeline runs without a judge. It"
-            " measures no quality, is not validated, and scores no factuality. Give --grader MODEL for real scores."
+            " measures no quality and scores no factuality. Against 200 published safety judgments its rank correlation"
+            " is 0.25: not a valid judge. Give --grader MODEL for real scores."
         )
     if data and (missing := load_just_eval(split, data)[1]):
         notes.append(f"{len(missing)} of the public ids are not in {data.name}.")

@@ -144,7 +144,7 @@ def _result(
         kind=test.kind,
         metric=test.headline,
         value=value,
-        ci=_interval([s[test.headline] for s in scores if not math.isnan(s.get(test.headline, math.nan))]),
+        ci=interval([s[test.headline] for s in scores if not math.isnan(s.get(test.headline, math.nan))]),
         n=count,
         dropped=asked - count,
         bounds=rate_bounds(good, count, asked - count),
@@ -157,7 +157,7 @@ def _result(
     )
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float] | None:
+def interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Wilson's for a rate, a bootstrap for values between 0 and 1 (ties count one half)."""
     if all(v in (0.0, 1.0) for v in values):
         return wilson(round(sum(values)), len(values))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from boresight.catalog import Card
 from boresight.measure.base import GRADER, Graded, Measure, Metric, Number, Record
-from boresight.measure.behaviour.trustworthiness.battery import read, sampling, verdict_prompt
+from boresight.measure.behaviour.trustworthiness.battery import interval, read, sampling, verdict_prompt
 from boresight.measure.behaviour.trustworthiness.claims import CLAIMS
 from boresight.measure.behaviour.trustworthiness.coverage import coverage_rows
 from boresight.measure.behaviour.trustworthiness.item import Ask, Item, Reply, Test
@@ -263,11 +263,16 @@ class _Run:
                 continue
             for subject in subjects:
                 at = [p for r in own if r.subject == subject for p in r.detail.get("places", [])]
-                value = _mean(own, _headline(test).key, subject)
-                flag = "CONSTANT" if is_constant(at) else "above" if (value or 0) > base.value else "not above"
+                values = _values(own, _headline(test).key, subject)
+                value = sum(values) / len(values) if values else None
+                low = (interval(values) or (math.nan,))[0] if values else math.nan
+                flag = "CONSTANT" if is_constant(at) else "above" if low > base.value else "not above"
                 rows.append((test.title, subject, value, base.value, base.policy, flag))
         head = ("test", "subject", "value", "constant answer", "which", "verdict")
-        note = "CONSTANT: every answer of the subject stood at the same place."
+        note = (
+            "CONSTANT: every answer of the subject stood at the same place. above: the whole 95 % interval lies above what"
+            " the constant answer reaches."
+        )
         return Table("Is it more than a constant answer?", head, rows, note) if rows else None
 
 
@@ -276,8 +281,12 @@ def _headline(test: Test) -> Metric:
     return _graded(found, test, False)
 
 
+def _values(records: Sequence[Record], key: str, subject: str) -> list[float]:
+    return [r.scores[key] for r in records if r.subject == subject and r.scores and key in r.scores]
+
+
 def _mean(records: Sequence[Record], key: str, subject: str) -> float | None:
-    values = [r.scores[key] for r in records if r.subject == subject and r.scores and key in r.scores]
+    values = _values(records, key, subject)
     return sum(values) / len(values) if values else None
 
 
