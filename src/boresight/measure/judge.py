@@ -1,7 +1,7 @@
 """Judges: a model in the role of the grader reads an answer by a rubric and gives a verdict that can be counted.
 
 A verdict that cannot be read is asked again with a reminder of the form, and in the end it is None: unparsed, counted,
-never guessed. Judges are fallible; `boresight audit judge` measures one against labels, and reports print its figure.
+never guessed. Judges are fallible: a report names the one that was used and says that it was not validated.
 """
 
 import json

@@ -292,7 +292,7 @@ def _about_graders(
     if grader is None or not any(row.grader == f"model:{grader.name}" for row in run.results.measures):
         yield "All graders of this audit are rules or counts; none reads an answer for sense, truth or tone."
         return
-    yield f"What {grader.name} graded is its opinion; see beside each measure how good it was found to be at it."
+    yield f"What {grader.name} graded is its opinion; how good it is at this was not validated against labels."
     for name, model in models.items():
         if model is grader or model.describe() == grader.describe():
             yield f"{name} was graded by itself: models rate their own answers higher."

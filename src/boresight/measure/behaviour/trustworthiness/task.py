@@ -270,8 +270,8 @@ class _Run:
                 rows.append((test.title, subject, value, base.value, base.policy, flag))
         head = ("test", "subject", "value", "constant answer", "which", "verdict")
         note = (
-            "CONSTANT: every answer of the subject stood at the same place. above: the whole 95 % interval lies above what"
-            " the constant answer reaches."
+            "CONSTANT: every answer of the subject stood at the same place. above: the whole 95 % interval lies above"
+            " what the constant answer reaches."
         )
         return Table("Is it more than a constant answer?", head, rows, note) if rows else None
 
