@@ -11,18 +11,18 @@ Until then `journal.jsonl` holds every answer so far (`report.attempt`), and `re
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from boresight.errors import BoresightError, DataError
-from boresight.lm.base import Completion, LanguageModel
-from boresight.lm.remote.usage import Meter, Spent
+from boresight.lm.base import LanguageModel
+from boresight.lm.remote.usage import Spent
 from boresight.measure.base import make_task
 from boresight.measure.battery import Options, chosen, planned
 from boresight.report.attempt import Attempt
+from boresight.report.engines import TARGET, engines_of, spent_on
 from boresight.report.environment import environment
 from boresight.report.exchanges import exchanges
 from boresight.report.files import claimed, write_json, write_text
@@ -36,10 +36,8 @@ if TYPE_CHECKING:
     from inspect_ai import Task
 
     from boresight.measure.base import Measure
-    from boresight.measure.engine import Engine
 
 
-TARGET = "target"
 ROLES = {"grader": "--grader MODEL", "red_team": "--red-team MODEL"}
 """Model roles besides the target, and how the command line names them."""
 
@@ -225,7 +223,7 @@ def carry_out(
             raise DataError(f"{name} gave no answer at all: {wrong[0] if wrong else 'no prompt was drawn'}")
         found += new
         errors += wrong
-    rows = [_subject_row(name, model, _spent(attempt, name, helpers)) for name, model in models.items()]
+    rows = [_subject_row(name, model, spent_on(attempt, name, helpers)) for name, model in models.items()]
     measured, compared = tally(found, todo, list(models), seed, {role: m.name for role, m in helpers.items()})
     results = Results(
         created=attempt.created,
@@ -347,7 +345,7 @@ def _ask(
     prompts = [pair for measure, task in todo if measure.solver is None for pair in announced(task)]
     asked = sum(len(task.dataset) * measure.epochs * measure.answers for measure, task in todo)
     progress.begin(name, asked)
-    with _engines(name, model, helpers, attempt, progress) as engines:
+    with engines_of(name, model, helpers, attempt, progress) as engines:
         engine = engines[TARGET]
         engine.submit(prompts)
         done = inspect_eval(
@@ -379,51 +377,3 @@ def _ask(
 
 def _as_name(name: str) -> str:
     return re.sub(r"[^\w.+-]", "-", name)
-
-
-@contextmanager
-def _engines(
-    name: str, model: LanguageModel, helpers: Mapping[str, LanguageModel], attempt: Attempt, progress: Progress
-) -> "Iterator[dict[str, Engine]]":
-    """An engine for the subject and one for each helper, every answer of theirs kept in the attempt's journal.
-
-    A model in two parts has one engine: it is on this machine once, and its passes would fight for the cores.
-    """
-    from boresight.measure.engine import Engine, Slot
-
-    def made(part: str, who: LanguageModel) -> Engine:
-        key = part_of(name, part)
-        known, meter = attempt.known(key), Meter(who, attempt.spent.get(key))
-
-        def kept(slot: Slot, answer: Completion) -> None:
-            attempt.keep(key, slot, answer, meter.read())
-            if part == TARGET:
-                progress.answered()
-
-        if part == TARGET:
-            for _ in known:
-                progress.answered()
-        return Engine(who, known=known, on_done=kept, on_step=progress.stepped)
-
-    with ExitStack() as open_ones:
-        by_model: dict[int, Engine] = {}
-        found: dict[str, Engine] = {}
-        for part, who in {TARGET: model, **helpers}.items():
-            if id(who) not in by_model:
-                by_model[id(who)] = open_ones.enter_context(made(part, who))
-            found[part] = by_model[id(who)]
-        yield found
-
-
-def part_of(subject: str, part: str) -> str:
-    """Name in the journal of who answers: the subject itself, or its helper in a role."""
-    return subject if part == TARGET else f"{subject} ({part})"
-
-
-def _spent(attempt: Attempt, name: str, helpers: Mapping[str, LanguageModel]) -> Spent:
-    """What the remote models in all parts were asked while this subject was measured."""
-    found = dict(attempt.spent.get(name, {}))
-    for role in helpers:
-        for remote, counters in attempt.spent.get(part_of(name, role), {}).items():
-            found[f"{remote} ({role.replace('_', ' ')})"] = counters
-    return found
