@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from hurried import HURRIED
-from proxy import FaultyProxy
+from faulty_proxy import FaultyProxy
 
 from boresight.lm.cachedir import cache_dir, locked
 from boresight.lm.remote.endpoint import Endpoint
