@@ -1,7 +1,8 @@
 """A server on this machine that speaks the OpenAI API and says what was written down for it beforehand.
 
-It stands for a strong grader or red-teamer that cannot be had in a test: a real HTTP server, whose replies are known, so
-that every number of a run can be worked out by hand. Faults come from `FaultyProxy`: `server.faults.extend(["429", ""])`.
+It stands for a strong grader or red-teamer that cannot be had in a test: a real HTTP server, whose replies are known,
+so that every number of a run can be worked out by hand. Faults are those of `FaultyProxy`, one for each coming request:
+`server.faults.extend(["429", ""])`.
 """
 
 import json
@@ -34,8 +35,8 @@ class Line:
 class ScriptedServer(FaultyProxy):
     """Answers chat requests from its `lines`; the first one that fits speaks.
 
-    asked: the messages of every request that was answered whole, with what was said. unknown: requests for which nothing
-    was written down; they get status 400.
+    asked: the messages of every request that was answered, with what was said. unknown: requests for which nothing was
+    written down; they get status 400.
     """
 
     def __init__(self, lines: Sequence[Line]) -> None:

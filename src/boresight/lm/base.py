@@ -27,6 +27,8 @@ class Sampling:
     stop: strings that end the answer, not included in it; found across token borders.
     seed: row i of a call draws from its own generator seeded with (seed, i), so batches do not change draws.
     row: the row number that stands for i where the call is a part of something larger, such as the rest of a run.
+    alternatives: how many of the likeliest first tokens to tell of, before temperature, in `trace.detail["first"]`:
+    text -> log-probability (nats). Policies and servers that do not tell leave it out.
     """
 
     max_new_tokens: int = 256
@@ -37,6 +39,7 @@ class Sampling:
     seed: int = 0
     row: int | None = None
     top_k: int = 0
+    alternatives: int = 0
 
     def row_at(self, index: int) -> int:
         """The number that draws are seeded with, besides `seed`, for row `index` of a call."""
@@ -52,6 +55,8 @@ class Sampling:
             raise ValueError(f"top_p is {self.top_p}; it must lie in (0, 1]")
         if self.top_k < 0:
             raise ValueError(f"top_k is {self.top_k}; it must be 0 (off) or greater")
+        if self.alternatives < 0:
+            raise ValueError(f"alternatives is {self.alternatives}; it must be 0 (none) or greater")
         if not 0 < self.repetition_penalty < float("inf"):
             raise ValueError(f"repetition_penalty is {self.repetition_penalty}; it must be greater than 0")
         if isinstance(self.stop, str) or any(not s for s in self.stop):

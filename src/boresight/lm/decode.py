@@ -19,7 +19,7 @@ from boresight.lm.base import Completion, Sampling, Span, Trace
 if TYPE_CHECKING:
     import torch
 
-    from boresight.lm.local import Session
+    from boresight.lm.local import LocalModel, Session
 
 T = TypeVar("T")
 REPLACEMENT = "\ufffd"
@@ -239,6 +239,7 @@ def write(
     stream = TextStream(model.decode)
     logprobs: list[float] = []
     tokens, reason, text = 0, "length", None
+    detail: dict[str, Any] = {}
     room = model.context - len(prompt)
     ids: Sequence[int] = prompt[len(session) :]
     try:
@@ -248,6 +249,8 @@ def write(
                 break
             (step,) = yield [Ask(session, ids, (len(ids) - 1,))]
             logprobs.append(step.top_logprobs[0])
+            if sampling.alternatives and not tokens:
+                detail["first"] = likeliest(model, step, sampling.alternatives)
             token = pick(step, 0)
             tokens += 1
             if token in model.eos_ids:
@@ -274,8 +277,23 @@ def write(
             spans=(Span(model.name, text, math.exp(logprobs[0])),) if text else (),
             stop_reason=reason,
             mean_top1_prob=sum(map(math.exp, logprobs)) / len(logprobs) if logprobs else None,
+            detail=detail,
         ),
     )
+
+
+def likeliest(model: "LocalModel", step: Step, n: int) -> dict[str, float]:
+    """The n likeliest tokens of a step's first kept position: text -> log-probability (nats), most likely first.
+
+    Special tokens stand there by name. Tokens of one text are one entry.
+    """
+    logprobs = step.logits[0].float().log_softmax(-1)
+    values, ids = logprobs.topk(min(n, len(logprobs)))
+    found: dict[str, float] = {}
+    for value, token in zip(values.tolist(), ids.tolist(), strict=True):
+        text = model.tokenizer.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        found[text] = math.log(math.exp(found[text]) + math.exp(value)) if text in found else value
+    return dict(sorted(found.items(), key=lambda entry: -entry[1]))
 
 
 def picker(sampling: Sampling, row: int, seen: Sequence[int]) -> Callable[[Step, int], int]:

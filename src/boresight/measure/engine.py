@@ -24,10 +24,13 @@ from inspect_ai.model import (
     ChatMessageAssistant,
     ChatMessageUser,
     GenerateConfig,
+    Logprob,
+    Logprobs,
     ModelAPI,
     ModelOutput,
     ModelUsage,
     StopReason,
+    TopLogprob,
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
 
@@ -310,8 +313,6 @@ def as_chat(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
 
 
 _REFUSED = (
-    "logprobs",
-    "top_logprobs",
     "prompt_logprobs",
     "logit_bias",
     "response_schema",
@@ -338,6 +339,8 @@ def as_sampling(config: GenerateConfig) -> Sampling:
     """
     wrong = [name for name in _REFUSED if getattr(config, name)]
     wrong += ["best_of"] if (config.best_of or 1) > 1 else []
+    if (config.logprobs or config.top_logprobs) and config.max_tokens != 1:
+        wrong.append("logprobs")  # told of the first token only
     if wrong:
         raise ModelError(f"boresight models do not support the generation setting {wrong[0]!r}; leave it out")
     return Sampling(
@@ -347,6 +350,7 @@ def as_sampling(config: GenerateConfig) -> Sampling:
         stop=tuple(config.stop_seqs or ()),
         seed=config.seed or 0,
         top_k=max(0, config.top_k or 0),
+        alternatives=max(1, config.top_logprobs or 0) if config.logprobs else 0,
     )
 
 
@@ -365,11 +369,20 @@ def as_output(name: str, *completions: Completion) -> ModelOutput:
             ChatCompletionChoice(
                 message=ChatMessageAssistant(content=c.text, model=name, source="generate"),
                 stop_reason=_STOP_REASONS.get(c.finish_reason, "stop"),
+                logprobs=_first_token(c),
             )
             for c in completions
         ],
         usage=usage,
         metadata={TRACE: record},
+    )
+
+
+def _first_token(completion: Completion) -> Logprobs | None:
+    """What the model tells of the likeliest first tokens (`Sampling.alternatives`)."""
+    told = [TopLogprob(token=t, logprob=p) for t, p in completion.trace.detail.get("first", {}).items()]
+    return (
+        Logprobs(content=[Logprob(token=told[0].token, logprob=told[0].logprob, top_logprobs=told)]) if told else None
     )
 
 

@@ -57,6 +57,21 @@ async def option_logprobs(model: "Model", chat: Chat, options: Sequence[str], pr
     return [a - b for a, b in zip(scores, before, strict=True)]
 
 
+async def first_token(model: "Model", chat: Chat, k: int = 20, seed: int = 0) -> dict[str, float] | None:
+    """The k likeliest first tokens of a model's answer to a chat: text -> log-probability (nats).
+
+    None where the model does not tell: many providers leave log-probabilities out without a word.
+    """
+    from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser, GenerateConfig
+
+    kinds: dict[str, Any] = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
+    how = GenerateConfig(max_tokens=1, temperature=0.0, logprobs=True, top_logprobs=k, seed=seed)
+    output = await model.generate([kinds[m["role"]](content=m["content"]) for m in chat], config=how)
+    said = output.choices[0].logprobs if output.choices else None
+    told = said.content[0].top_logprobs if said and said.content else None
+    return {t.token: t.logprob for t in told} if told else None
+
+
 def shares(logprobs: Sequence[float]) -> list[float]:
     """Probabilities of options among themselves: softmax of their log-probabilities."""
     top = max(logprobs)

@@ -188,6 +188,9 @@ class Endpoint:
     async def _answer(self, path: str, body: dict[str, Any], how: Sampling) -> Completion:
         if how.stop and self.server == "llamacpp":  # which shows whether an end-of-sequence token came last
             body = {**body, "logprobs": True if path.startswith("/chat") else 1}
+        if how.alternatives:
+            chat = path.startswith("/chat")
+            body |= {"logprobs": True, "top_logprobs": how.alternatives} if chat else {"logprobs": how.alternatives}
         try:
             return await self._ask(path, body, lambda answer: wire.completion(answer, how, self.context))
         except TooLong:

@@ -115,6 +115,8 @@ class InspectRemote:
         if how.temperature:
             request |= {"top_p": how.top_p, "seed": seed_of(how.seed, how.row_at(row))}
             request |= {"top_k": how.top_k} if how.top_k else {}
+        if how.alternatives:
+            request |= {"logprobs": True, "top_logprobs": how.alternatives}
         key = key_of("inspect", self.name, request) if self._cache else ""
         if self._cache and (kept := self._cache.get(key)) is not None:
             self.usage.cached += 1
@@ -151,13 +153,21 @@ class InspectRemote:
             "reason": output.stop_reason,
             "prompt_tokens": _prompt_tokens(used) if used else None,
             "tokens": used.output_tokens if used else None,
+            **_first(output.choices[0].logprobs),
         }
 
 
 def _completion(said: Mapping[str, Any], how: Sampling) -> Completion:
     text, cut = before_stop(said["text"], how.stop)
     reason = "stop_string" if cut else _REASONS.get(said["reason"], "stop")
-    return Completion(text, said["tokens"] or 0, reason, said["prompt_tokens"] or 0, Trace(stop_reason=said["reason"]))
+    trace = Trace(stop_reason=said["reason"], detail={"first": said["first"]} if said.get("first") else {})
+    return Completion(text, said["tokens"] or 0, reason, said["prompt_tokens"] or 0, trace)
+
+
+def _first(said: Any) -> dict[str, Any]:
+    """The likeliest first tokens of an answer, where the provider tells of them."""
+    told = said.content[0].top_logprobs if said and said.content else None
+    return {"first": {t.token: t.logprob for t in told}} if told else {}
 
 
 def _prompt_tokens(used: Any) -> int:

@@ -83,8 +83,23 @@ def completion(answer: Mapping[str, Any], how: Sampling, context: int | None) ->
     text, cut = before_stop(text, how.stop)
     reason = "stop_string" if cut else reason
     detail = {"reasoning": message["reasoning_content"]} if message and message.get("reasoning_content") else {}
+    if how.alternatives and (first := alternatives(choice.get("logprobs"))):
+        detail["first"] = first
     trace = Trace(stop_reason=raw, detail=detail)
     return Completion(text, generated or 0, reason, prompt_tokens=prompt or 0, trace=trace)
+
+
+def alternatives(said: Mapping[str, Any] | None) -> dict[str, float]:
+    """The likeliest first tokens, text -> log-probability; empty where the server tells none. Takes both forms."""
+    if said and said.get("content"):
+        told = [(str(t["token"]), t["logprob"]) for t in said["content"][0].get("top_logprobs") or ()]
+    elif said and said.get("top_logprobs"):
+        told = list((said["top_logprobs"][0] or {}).items())
+    else:
+        return {}
+    if not all(isinstance(p, int | float) and not math.isnan(p) for _, p in told):
+        raise ValueError("a log-probability is not a number")
+    return {token: min(0.0, float(p)) for token, p in told if p != -math.inf}
 
 
 def before_stop(text: str, stop: Sequence[str]) -> tuple[str, bool]:
