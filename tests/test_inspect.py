@@ -1,5 +1,6 @@
 """The provider under plain Inspect: tasks of any kind, its command line, eval-set and eval-retry."""
 
+import json
 import logging
 import os
 import signal
@@ -259,3 +260,29 @@ def test_an_eval_set_that_is_killed_goes_on(folders, tmp_path):
     for log in whole.values():
         assert len({s.id for s in log.samples}) == len(log.samples) == 3
         assert all(s.scores for s in log.samples)
+
+
+def test_its_log_tools_and_data_frames_read_the_logs_of_an_audit(tiny_llama, tmp_path):
+    from inspect_ai.analysis import evals_df, messages_df, samples_df
+
+    from boresight.report.run import audit
+
+    out = tmp_path / "run"
+    run = audit({"tiny": tiny_llama}, out=out, measures=["facts", "honesty"], limit=3, max_new_tokens=4)
+    logs = str(out / "logs")
+    evals = evals_df(logs).set_index("task_name")
+    assert set(evals.index) == {"facts", "honesty"}
+    assert set(evals["status"]) == {"success"}
+    of_facts = next(r for r in run.results.measures if r.method == "facts")
+    column = f"score_{of_facts.metric.partition('.')[2]}_mean"
+    assert evals.loc["facts", column] == pytest.approx(of_facts.value)
+    each = samples_df(logs)
+    assert len(each) == 6
+    assert set(each.columns) >= {"id", "epoch", "input", "target", "score_facts", "score_honesty", "metadata_kind"}
+    assert {"user", "assistant"} <= set(messages_df(logs)["role"])
+    listed = subprocess.run(
+        [Path(sys.executable).with_name("inspect"), "log", "list", "--json", "--log-dir", logs],
+        capture_output=True,
+        check=True,
+    )
+    assert {entry["task"] for entry in json.loads(listed.stdout)} == {"facts", "honesty"}

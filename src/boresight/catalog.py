@@ -37,9 +37,11 @@ METHODS = {
     "trustworthiness": "boresight.measure.behaviour.trustworthiness",
     "honesty": "boresight.measure.behaviour.honesty",
     "alignment-faking": "boresight.measure.behaviour.alignment_faking",
+    "emergent-misalignment": "boresight.measure.behaviour.emergent_misalignment",
     "dishonesty": "boresight.measure.behaviour.dishonesty",
     "deception": "boresight.measure.behaviour.dishonesty.deception_task",
     "discretion": "boresight.measure.behaviour.discretion",
+    "judge-validity": "boresight.measure.behaviour.judge_validity",
     "token-shift": "boresight.measure.latent.token_shift",
 }
 """Slug -> module with a METHOD card. Adding a method is one line here (see CONTRIBUTING)."""

@@ -88,6 +88,7 @@ def measure(*, questions: int = 4, topics: list[str] = ["a", "b"], graded: bool 
         temperature=0.7,
         epochs=2,
         answers=2,
+        rubric="attitude",
     )
 
 

@@ -1,6 +1,7 @@
 """Audits with more than one turn, a grader, epochs, clusters and numbers that are no means."""
 
 import json
+import shutil
 
 import pytest
 from dialogue import dialogue  # noqa: F401 - a fixture
@@ -14,6 +15,7 @@ from boresight.report.compare import compare
 from boresight.report.records import read_records
 from boresight.report.resume import resume
 from boresight.report.run import Silent, audit
+from boresight.report.validation import Validated, keep
 
 RULES = ("rule:length-v1", "model:likelihood-v1")
 pytestmark = pytest.mark.usefixtures("dialogue")
@@ -96,6 +98,43 @@ def test_two_subjects_of_a_run_are_compared_from_its_logs(run):
     found = compare(run.directory)
     assert [m.metric for m in found.measures] == [m.metric for m in run.results.measures]
     assert {m.n for m in found.measures if m.metric == "dialogue.long"} == {12}
+
+
+def test_runs_with_other_options_or_another_grader_are_not_compared(run, tiny_gemma3, tiny_llama, tmp_path):
+    options = {"dialogue": {"questions": 6, "topics": ["a", "b", "c"]}}
+    roles, how = {"grader": tiny_llama}, {"measures": ["dialogue"], "limit": 2}
+    other = audit({"base": tiny_gemma3}, out=tmp_path / "o", roles=roles, options=options, **how)
+    with pytest.raises(DataError, match="ran dialogue with different options"):
+        compare(run.directory, other.directory)
+    shutil.copytree(run.directory, tmp_path / "g")
+    results = tmp_path / "g" / "results.json"
+    results.write_text(results.read_text().replace("rule:length-v1", "rule:length-v2"))
+    with pytest.raises(
+        DataError, match=r"long was graded by rule:length-v1 in one run and by rule:length-v2 in the other"
+    ):
+        compare(run.directory, tmp_path / "g")
+    graders = {m.metric: m.grader for m in run.results.measures}
+    assert {m.metric: m.grader for m in compare(run.directory).measures}.items() <= graders.items()
+
+
+def test_the_page_says_how_good_the_grader_was_found_to_be(run, tiny_gemma3, tiny_llama, tmp_path, monkeypatch):
+    unknown = "tiny-llama as a judge of attitude: not validated against labels"
+    assert unknown in (run.directory / "report.html").read_text()
+    assert unknown in run.judges["dialogue"]
+    monkeypatch.setenv("BORESIGHT_CACHE", str(tmp_path / "cache"))
+    found = Validated(
+        "attitude", "attitude-v1-x", "mine.jsonl", 40, 2, 0.75, (0.6, 0.86), 0.5, None, "2026-01-02T00:00"
+    )
+    keep(tiny_llama.describe(), found)
+    options = {"dialogue": {"questions": 2}}
+    roles = {"grader": tiny_llama}
+    again = audit({"base": tiny_gemma3}, out=tmp_path / "a", measures=["dialogue"], options=options, roles=roles)
+    said = (
+        "tiny-llama as a judge of attitude: agreed with 75% (60% to 86%) of 40 labels of mine.jsonl, kappa 0.50;"
+        " 2 verdicts not readable (validated 2026-01-02)."
+    )
+    assert again.judges["dialogue"].startswith(said)
+    assert said in (again.directory / "report.html").read_text()
 
 
 def test_what_is_missing_is_said_before_anything_is_loaded(tmp_path):

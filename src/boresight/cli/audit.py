@@ -52,6 +52,14 @@ def audit(
     red_team: Annotated[
         str | None, typer.Option("--red-team", metavar="MODEL", help="Model that plays the user, where one is needed.")
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option("--labels", metavar="FILE", help="With judge: labelled items, or the name of a built-in set."),
+    ] = None,
+    rubric: Annotated[
+        str | None,
+        typer.Option("--rubric", metavar="NAME", help="With judge: what the labels decide (a name, or a YAML file)."),
+    ] = None,
     task_arg: Annotated[
         list[str] | None,
         typer.Option("-T", metavar="KEY=VALUE", help="Option of a measure (see its page); may be repeated."),
@@ -67,6 +75,9 @@ def audit(
     --resume DIR goes on with an audit that was interrupted or killed; it takes everything else from DIR.
 
     --measure token-shift BASE ALIGNED compares the two at every token of the second one's answers.
+
+    audit judge --grader MODEL --labels FILE measures how far a grader agrees with labels; later audits that it grades
+    print what was found. Built-in sets: refusal, correctness, attitude, preference.
 
     Example: boresight audit gemma-3-270m smollm2-135m-instruct --battery quick --limit 20 --out runs/first
     """
@@ -92,10 +103,17 @@ def audit(
         limits = (fail_under or [], fail_over or [])
         _token_shift(subjects, prompts, limit, max_new_tokens, out, seed, limits, dtype, device, json_)
         return
+    if subjects == ["judge"]:
+        subjects, measure, grader = [_judge(grader, labels)], ["judge-validity"], None
+        own = {"judge-validity": {"labels": labels} | ({"rubric": rubric} if rubric else {})}
+    elif labels or rubric:
+        raise DataError("--labels and --rubric go with 'boresight audit judge --grader MODEL'")
+    else:
+        own = {}
     if prompts:
         raise DataError("--prompts goes with --measure token-shift; the other measures have prompts of their own")
     slugs, _ = planned(battery, measure or [])
-    slugs, options = planned(battery, measure or [], options_of(slugs, task_arg or []))
+    slugs, options = planned(battery, measure or [], own | options_of(slugs, task_arg or []))
     todo = chosen("", slugs, options, graded=grader is not None)
     specs = {role: spec for role, spec in (("grader", grader), ("red_team", red_team)) if spec}
     require_roles(todo, specs)
@@ -119,7 +137,7 @@ def audit(
                 roles=roles,
                 options=options,
                 progress=progress,
-                config={"models": named, "roles": specs, "dtype": dtype, "device": device},
+                config={"models": named, "roles": specs, "dtype": dtype, "device": device, "task_args": task_arg or []},
             )
     show_run(run, as_json=json_)
     _exit_if(failures(run.results, under, over))
@@ -128,13 +146,27 @@ def audit(
 def _given(context: typer.Context) -> dict[str, Any]:
     """Option -> value of what stands on the command line and says how an audit is done."""
     names = ["subjects", "steer", "battery", "measure", "prompts", "limit", "max_new_tokens", "out"]
-    names += ["seed", "grader", "red_team", "dtype", "device"]
+    names += ["seed", "grader", "red_team", "labels", "rubric", "dtype", "device"]
     found: dict[str, Any] = {}
     for name in names:
         source = context.get_parameter_source(name)
         if source and source.name == "COMMANDLINE" and context.params[name] not in (None, []):
             found["subjects" if name == "subjects" else f"--{name.replace('_', '-')}"] = context.params[name]
+    if context.params["task_arg"]:
+        found["-T"] = context.params["task_arg"]
     return found
+
+
+def _judge(grader: str | None, labels: str | None) -> str:
+    """The spec of the model that is validated as a judge."""
+    from boresight.errors import DataError
+
+    if not grader or not labels:
+        raise DataError(
+            "audit judge needs --grader MODEL and --labels FILE (or refusal, correctness, attitude, preference);"
+            " a model folder called judge is named ./judge"
+        )
+    return grader
 
 
 def _resume(directory: Path, given: dict[str, Any], fail_under: list[str], fail_over: list[str], as_json: bool) -> None:

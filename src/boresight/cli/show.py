@@ -27,6 +27,8 @@ def show_run(run: "Run", *, as_json: bool = False) -> None:
         console.print(results_table(run.results, metrics))
         for line in (headline(run.results, metrics), *axes(run.results, metrics)):
             console.print(line, markup=False, highlight=False)
+        for line in dict.fromkeys(run.judges.values()):
+            console.print(visible(line), markup=False, highlight=False)
         for subject in run.results.subjects:
             for remote, used in (subject.usage or {}).items():
                 line = f"{remote} for {subject.name}: {described(used.model_dump())}"

@@ -121,7 +121,8 @@ class Measure:
     sample is worked on; about `answers` answers of the target in each), `examine` in place of `grade` (where scoring
     asks a model or reads more than the last answer), the model roles that must be given ("grader", "red_team"),
     temperature and epochs. summary, contrasts: numbers that are no means (`numbers` are their metrics), and their
-    differences. blocks(records of all subjects): tables and pictures for the report.
+    differences. blocks(records of all subjects): tables and pictures for the report. rubric: the family of questions
+    (`judge_validity.RUBRICS`) that its grader is asked, for which a report looks up how good that grader is.
     """
 
     slug: str
@@ -141,6 +142,7 @@ class Measure:
     summary: Summary = _nothing
     contrasts: Contrasts = _nothing
     blocks: "Callable[[Sequence[Record]], Sequence[Block]]" = _nothing
+    rubric: str = ""
 
     def name(self, metric: Metric) -> str:
         """The metric's name in results: "method.key"."""

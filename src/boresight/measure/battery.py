@@ -19,10 +19,10 @@ BATTERIES: dict[str, tuple[str, ...]] = {
     "safety": ("refusal", "just-eval", "misalignment-bench"),
     "deception": ("dishonesty", "deception", "misalignment-bench", "alignment-faking"),
     "trust": ("trustworthiness",),
-    "full": MEASURES,
+    "full": tuple(slug for slug in MEASURES if slug != "judge-validity"),
 }
 """Name -> slugs of measures. quick: deterministic, no judge, no network; the others do without a judge, but do better
-with one. full: all there are."""
+with one. full: all there are, but for the one whose subject is a judge."""
 
 Options = Mapping[str, Any]
 

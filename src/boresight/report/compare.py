@@ -1,8 +1,10 @@
 """What changed between two subjects, from the logs of one run directory or of two."""
 
 from pathlib import Path
+from typing import Any
 
 from boresight.errors import DataError
+from boresight.measure.base import Measure
 from boresight.measure.battery import MEASURES, measure
 from boresight.report.records import Record, read_records
 from boresight.report.results import Results, SubjectRow, read_results
@@ -28,7 +30,8 @@ def compare(
         if len(left.subjects) > 1:
             raise DataError(f"{row_a.name!r} of {first} cannot be compared with itself; name another with --a or --b")
         raise DataError(f"{first} has only the subject {row_a.name!r}; a second run is needed to compare it with")
-    budgets = _budget(first), _budget(second)
+    config, other = _config(first), _config(second)
+    budgets = config["max_new_tokens"] or "none", other["max_new_tokens"] or "none"
     if budgets[0] != budgets[1]:
         raise DataError(
             f"{first} and {second} allowed answers of different length (max_new_tokens {budgets[0]} and {budgets[1]}),"
@@ -45,8 +48,11 @@ def compare(
     if not shared:
         raise DataError(f"{first} and {second} share no prompt; run them with the same measures, limit and seed")
     records = [_as(name_a, own_a[key]) for key in shared] + [_as(name_b, own_b[key]) for key in shared]
-    measures = [measure(slug) for slug in MEASURES if any(slug == key[0] for key in shared)]
+    slugs = [slug for slug in MEASURES if any(slug == key[0] for key in shared)]
+    measures = [_same_measure(slug, (first, config), (second, other)) for slug in slugs]
     rows, pairs = tally(records, measures, [name_a, name_b], left.seed)
+    graders = _graders(left, right, {row.metric for row in rows})
+    rows = [row.model_copy(update={"grader": graders.get(row.metric, row.grader)}) for row in rows]
     subjects: list[SubjectRow] = [row_a.model_copy(update={"name": name_a}), row_b.model_copy(update={"name": name_b})]
     return Results(
         created=max(left.created, right.created),
@@ -58,13 +64,37 @@ def compare(
     )
 
 
-def _budget(run: Path) -> object:
-    """The cap on the length of answers in a run's config.yaml, "none" if there was none."""
+def _same_measure(slug: str, a: tuple[Path, dict[str, Any]], b: tuple[Path, dict[str, Any]]) -> Measure:
+    """The measure with the options that both runs had; DataError if they had different ones."""
+    asked = [(config.get("options") or {}).get(slug) or {} for _, config in (a, b)]
+    if asked[0] != asked[1]:
+        raise DataError(
+            f"{a[0]} and {b[0]} ran {slug} with different options ({asked[0] or 'none'} and {asked[1] or 'none'});"
+            " run them with the same -T"
+        )
+    return measure(slug, asked[0], graded="grader" in (a[1].get("roles") or {}))
+
+
+def _graders(left: Results, right: Results, metrics: set[str]) -> dict[str, str]:
+    """Who decided each metric; DataError where it was not the same grader in both runs."""
+    found = {row.metric: row.grader for row in left.measures if row.metric in metrics}
+    for row in right.measures:
+        if found.get(row.metric, row.grader) != row.grader:
+            raise DataError(
+                f"{row.metric} was graded by {found[row.metric]} in one run and by {row.grader} in the other;"
+                " run them with the same --grader"
+            )
+    return found
+
+
+def _config(run: Path) -> dict[str, Any]:
+    """A run's config.yaml; it has at least `max_new_tokens`."""
     import yaml
 
     try:
         config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-        return config["max_new_tokens"] or "none"
+        config["max_new_tokens"]
+        return config
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         raise DataError(f"{run} has no config.yaml of a run; one written by boresight audit is needed") from error
 

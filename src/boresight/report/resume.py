@@ -65,6 +65,7 @@ def require_same(directory: str | Path, asked: Mapping[str, Any], given: Mapping
         "--dtype": asked.get("dtype"),
         "--device": asked.get("device"),
         "--grader": (asked.get("roles") or {}).get("grader"),
+        "-T": asked.get("task_args", []),
         "--red-team": (asked.get("roles") or {}).get("red_team"),
     }
     for name, value in given.items():

@@ -11,7 +11,7 @@ Until then `journal.jsonl` holds every answer so far (`report.attempt`), and `re
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,6 +30,7 @@ from boresight.report.metrics import known_metrics
 from boresight.report.records import Record, records, records_of_files
 from boresight.report.results import Results, SubjectRow, UsageRow
 from boresight.report.tally import tally
+from boresight.report.validation import figures, remember
 from boresight.steer.policy import Loader
 
 if TYPE_CHECKING:
@@ -76,12 +77,16 @@ class Silent:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished audit: its directory, its numbers, and what is behind them."""
+    """A finished audit: its directory, its numbers, and what is behind them.
+
+    judges: measure -> how good the model that graded it was found to be.
+    """
 
     directory: Path
     results: Results
     records: list[Record]
     errors: list[str]
+    judges: dict[str, str] = field(default_factory=dict)
 
 
 def default_folder(verb: str) -> Path:
@@ -165,7 +170,7 @@ def audit(
             "limit": limit,
             "seed": seed,
             "max_new_tokens": max_new_tokens,
-            "options": options,
+            "options": {s: {k: str(v) if isinstance(v, Path) else v for k, v in o.items()} for s, o in options.items()},
             "roles": {role: m if isinstance(m, str) else None for role, m in roles.items()},
             "title": title,
         }
@@ -233,7 +238,9 @@ def carry_out(
         measures=measured,
         comparisons=compared,
     )
-    run = Run(attempt.folder, results, found, errors)
+    remember(results, found, models)
+    grader = helpers.get("grader")
+    run = Run(attempt.folder, results, found, errors, figures(grader, todo, results) if grader else {})
     write_text(run.directory / "report.html", _page(run, todo, asked["title"], models, helpers))
     write_text(run.directory / "results.json", results.to_json())
     attempt.complete()
@@ -274,7 +281,7 @@ def _page(
         exchanges(run.records, [m.slug for m in measures]),
         metrics=known_metrics(measures),
         titles={m.slug: m.title for m in measures},
-        notes={m.slug: list(m.notes()) for m in measures},
+        notes={m.slug: [*m.notes(), *([run.judges[m.slug]] if m.slug in run.judges else [])] for m in measures},
         blocks={m.slug: list(m.blocks([r for r in run.records if r.measure == m.slug])) for m in measures},
         env=env,
         title=title or "Audit",
@@ -287,10 +294,11 @@ def _about_graders(
     run: Run, models: Mapping[str, LanguageModel], helpers: Mapping[str, LanguageModel]
 ) -> "Iterator[str]":
     grader = helpers.get("grader")
-    if grader is None or not any(row.grader == f"model:{grader.name}" for row in run.results.measures):
+    if grader is None or not run.judges:
         yield "All graders of this audit are rules or counts; none reads an answer for sense, truth or tone."
         return
-    yield f"What {grader.name} graded is its opinion; how good it is at this was not validated against labels."
+    known = dict.fromkeys(run.judges.values())
+    yield f"What {grader.name} graded is its opinion. {' '.join(known)}"
     for name, model in models.items():
         if model is grader or model.describe() == grader.describe():
             yield f"{name} was graded by itself: models rate their own answers higher."

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hurried import HURRIED
-from faulty_proxy import FaultyProxy
 
 from boresight.lm.cachedir import cache_dir, locked
 from boresight.lm.remote.endpoint import Endpoint
+from faulty_proxy import FaultyProxy
+from hurried import HURRIED
 
 
 class GgufServer:

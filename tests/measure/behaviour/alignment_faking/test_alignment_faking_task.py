@@ -1,6 +1,7 @@
 """The audit end to end: scripted models behind a real engine, Inspect, logs, numbers."""
 
 import json
+import math
 import zipfile
 
 import pytest
@@ -212,3 +213,10 @@ def test_a_small_model_says_that_it_cannot_be_measured(tmp_path):
     found = values(run)
     assert found["gap_helpful_only"].value is None
     assert "cannot be measured" in found["gap_helpful_only"].notes
+    assert len(run.records) == 6
+    for record in run.records:
+        assert record.scores
+        assert all(math.isfinite(v) for v in record.scores.values())
+    page = (run.directory / "report.html").read_text()
+    for block in ("Compliance of valid samples by tier", "What the tags said"):
+        assert block in page

@@ -154,3 +154,109 @@ def test_the_oracle_reads_labels_as_a_plain_pass_does(tiny_llama, order, tmp_pat
             assert math.exp(found[0, k, 0, at]) == pytest.approx(total, abs=1e-5)
     again = d.collect(tiny_llama, [row], principles, orders=(order,), kept=kept)
     np.testing.assert_array_equal(found, again)
+
+
+def by_adam(wins):
+    """The published solver: Adam at a rate of 0.1 on the mean loss until no slope is above 1e-7."""
+    import torch
+
+    w = torch.tensor(wins, dtype=torch.float64)
+    x = torch.zeros(len(w), dtype=torch.float64, requires_grad=True)
+    adam = torch.optim.Adam([x], lr=0.1)
+    for _ in range(30_000):
+        adam.zero_grad()
+        (w * torch.nn.functional.softplus(x[None, :] - x[:, None])).sum().div(w.sum()).backward()
+        if x.grad.abs().max() < 1e-7:
+            break
+        adam.step()
+    return x.detach().numpy()
+
+
+def loss(wins, x):
+    return (wins * np.logaddexp(0, x[None, :] - x[:, None])).sum() / wins.sum()
+
+
+def test_the_solver_finds_what_adam_finds():
+    published = np.array(json.loads((FIXTURES / "hh_human_wins.json").read_text())["wins"], dtype=float)
+    rng = np.random.default_rng(1)
+    drawn = [rng.integers(1, 30, (k, k)).astype(float) for k in (2, 5, 12)]
+    for wins in (published, *drawn):
+        np.fill_diagonal(wins, 0)
+        reference = by_adam(wins)
+        found = d.bradley_terry(wins).w
+        assert loss(wins, found) <= loss(wins, reference) + 1e-9
+        np.testing.assert_allclose(found, reference - reference.mean(), atol=1e-3)
+
+
+def test_degenerate_input_is_answered_or_one_sentence():
+    assert d.categorise([]) == []
+    assert d.categorise(row for row in [[1, -1], [None, 1]]) == ["conflict", "consensus"]
+    assert d.discretise(np.zeros((0, 2, 3))).shape == (0,)
+    assert d.discretise([[None, 0.2, 0.1]]) == 0
+    assert math.isnan(d.audit([], [], n_boot=5).DA)
+    nothing = d.audit(np.zeros((3, 2)), [1, 1, -1], n_boot=5)
+    assert nothing.shares["indifference"] == 1
+    assert nothing.priorities.rank.tolist() == [-1, -1]
+    assert not nothing.priorities.separated
+    single = d.audit([[1], [-1]], [1, 1], n_boot=5)
+    assert (single.DA, single.W.tolist()) == (0.5, [[0.0]])
+    np.testing.assert_array_equal(np.isnan(d.supremacy([[5, 1], [3, 5]])), np.eye(2, dtype=bool))
+    assert math.isnan(d.discrepancy([1], [1]))
+    assert d.discrepancy([1, -1, 2, 3], [1, 2, 3, 4]) == 0
+    for call, words in (
+        (lambda: d.categorise([[1, 0], [1]]), "rows of equal length"),
+        (lambda: d.categorise(None), "2 dimensions"),
+        (lambda: d.categorise([["x"]]), "must hold numbers"),
+        (lambda: d.wins([[1, -1]], [1], weights=[-1]), "weights"),
+        (lambda: d.bradley_terry([[0, 1]]), "square"),
+        (lambda: d.bradley_terry([[0, math.nan], [1, 0]]), "not finite"),
+        (lambda: d.discrepancy([1, 2], [1, 2, 3]), "same length"),
+        (lambda: d.discretise([[1, 2, 3, 4]]), "2 or 3 labels"),
+        (lambda: d.what_if([[1, -1]], [1], folds=1), "folds"),
+        (lambda: d.PrincipleSet.load([3]), "no text"),
+    ):
+        with pytest.raises((ValueError, DataError), match=words):
+            call()
+
+
+def test_comparisons_read_together_are_as_if_alone(tiny_llama):
+    rows, principles = d.bundled()[:4], ["Be short.", "Be kind to whoever asks.", "Be calm."]
+    together = d.collect(tiny_llama, rows, principles, orders=(0, 1), debias=True)
+    alone = np.concatenate([d.collect(tiny_llama, [row], principles, orders=(0, 1), debias=True) for row in rows])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    two = d.collect(tiny_llama, rows, principles, include_na=False)
+    assert np.isneginf(two[..., 2]).all()
+    assert np.isfinite(two[..., :2]).all()
+    assert d.collect(tiny_llama, [], principles).shape == (0, 3, 1, 3)
+    assert d.collect(tiny_llama, rows, []).shape == (4, 0, 1, 3)
+
+
+@pytest.mark.model
+def test_a_small_oracle_with_shared_comparisons_is_that_without(smollm):
+    from boresight.measure.behaviour.discretion.prompts import LABELS, SPELLINGS, question
+
+    rows, principles = d.bundled()[:8], [text for text, _ in d.RULES.values()][:5]
+    found = d.collect(smollm, rows, principles)
+    asked = [question(r.prompt, r.response_1, r.response_0, p) for r in rows for p in principles]
+    spelled = [s.format(label) for label in LABELS for s in SPELLINGS]
+    prompts = [smollm.render(chat) for chat in asked for _ in spelled]
+    plain = np.array([sum(tokens) for tokens in smollm.logprobs(prompts, spelled * len(asked))])
+    plain = np.exp(plain).reshape(8, 5, 3, len(SPELLINGS)).sum(-1)
+    np.testing.assert_allclose(np.exp(found[:, :, 0]), plain, atol=1e-3)
+    assert (plain.sum(-1) > 0.5).all(), "it answers with one of the labels"
+
+
+@pytest.mark.model
+def test_a_small_model_is_audited_offline(smollm, tmp_path):
+    from boresight.report.run import audit
+
+    options = {"discretion": {"oracle": "subject", "debias": True, "reverse": True}}
+    run = audit({"small": smollm}, out=tmp_path / "run", measures=["discretion"], limit=4, options=options)
+    found = {m.metric.removeprefix("discretion."): m for m in run.results.measures}
+    assert not run.errors
+    assert all(0 <= m.value <= 1 for m in found.values() if m.value is not None)
+    assert {"abstained", "na", "oracle_flipped", "oracle_right"} <= set(found)
+    assert found["conflict"].value + found["consensus"].value + found["indifference"].value == pytest.approx(1)
+    page = (run.directory / "report.html").read_text()
+    assert "Priorities: small" in page
+    assert "The oracle: small" in page

@@ -3,7 +3,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boresight.errors import DataError
@@ -29,6 +29,8 @@ from boresight.measure.behaviour.just_eval import (
     parse_judgment,
     table_average,
 )
+from boresight.measure.behaviour.just_eval.metrics import average_interval, spearman, spearman_interval
+from boresight.measure.behaviour.just_eval.model_judge import digit_logprobs, max_words
 from boresight.measure.behaviour.just_eval.parse import repair
 from boresight.measure.behaviour.just_eval.prompts import MULTI, shorten, slot_opening
 
@@ -172,6 +174,78 @@ def test_duplicates_and_unknown_policies_are_refused():
         aggregate([], "zero")  # type: ignore[arg-type]
 
 
+def test_items_of_any_form_are_read_and_a_missing_field_is_named():
+    import numpy as np
+
+    rows = [
+        {"id": 1, "scores": {"depth": np.int64(4)}, "n_words": np.float32(3)},
+        {"id": 2, "scores": None, "n_words": 5},
+    ]
+    found = aggregate(row for row in rows)
+    assert (found["depth_mean"], found["n_failed"], found["avg_lens"]) == (4.0, {"depth": 1}, 4.0)
+    for bad, words in [
+        ({"id": 1, "n_words": 2}, "item 2 has no field 'scores'"),
+        ({"scores": {}, "n_words": 2}, "item 2 has no field 'id'"),
+        ({"id": 3, "scores": {}}, "item 2 has no field 'n_words'"),
+        ({"id": 3, "scores": {}, "n_words": None}, "n_words is None"),
+        ({"id": 3, "scores": {}, "n_words": math.nan}, "n_words is nan"),
+        ({"id": 3, "scores": ["5"], "n_words": 1}, "scores is"),
+    ]:
+        with pytest.raises(DataError, match=words):
+            aggregate([rows[0], bad])
+
+
+def test_what_is_no_text_or_no_list_is_refused():
+    for text, aspects in ((None, ["depth"]), (b"{}", ["depth"]), ("{}", "depth")):
+        with pytest.raises(DataError, match="is needed"):
+            parse_judgment(text, aspects)
+        with pytest.raises(DataError, match="is needed"):
+            parse_choices(text, aspects)
+    assert parse_judgment("x", iter(["depth", "depth"])).errors.keys() == {"depth"}
+    assert not parse_judgment("x", []).errors
+
+
+@settings(deadline=None)  # the first call imports scipy
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=2, max_size=30))
+def test_rank_correlation_is_that_of_scipy(pairs):
+    from scipy.stats import spearmanr
+
+    x, y = zip(*pairs, strict=True)
+    found = spearman(x, y)
+    if len(set(x)) < 2 or len(set(y)) < 2:
+        assert found is None
+        assert spearman_interval(x, y) is None
+    else:
+        assert found == pytest.approx(spearmanr(x, y).statistic, abs=1e-9)
+
+
+def test_the_average_is_of_aspects_and_its_interval_of_items():
+    multi = [{"id": i, "scores": {"depth": s, "clarity": 5}, "n_words": 1} for i, s in enumerate([1, 2, 3, "N/A"])]
+    safety = [{"id": i, "scores": {"safety": 1 + 4 * (i % 2)}, "n_words": 1} for i in range(8)]
+    value, ends, names = average_interval([(multi, ["depth", "clarity", "wit"]), (safety, ["safety"])])
+    assert (value, names) == (pytest.approx((2 + 5 + 3) / 3), ["depth", "clarity", "safety"])
+    assert ends[0] < value < ends[1]
+    assert average_interval([(multi[:1], ["depth"])]) == (1.0, None, ["depth"])
+    assert average_interval([([], ["depth"])]) == (None, None, [])
+
+
+def test_digits_among_first_tokens():
+    found = digit_logprobs({"4": math.log(0.3), " 4": math.log(0.2), "45": -0.1, "5\n": math.log(0.5), "A": -1.0})
+    assert found[:3] == [-math.inf] * 3
+    assert found[3:] == pytest.approx([math.log(0.5), math.log(0.5)])
+    assert expected_score(found) == pytest.approx(4.5)
+
+
+@pytest.mark.parametrize(("context", "most"), [(None, 3000), (512, 50), (4096, 1236), (128000, 3000)])
+def test_answers_are_cut_to_the_judges_context(context, most):
+    from types import SimpleNamespace
+
+    model = SimpleNamespace(context=context) if context else SimpleNamespace()
+    judge = SimpleNamespace(api=SimpleNamespace(engine=SimpleNamespace(model=model)))
+    assert max_words(judge) == most
+    assert max_words(judge, 2) == (most if most in (50, 3000) else most // 2)
+
+
 @given(st.permutations(range(6)))
 def test_the_order_of_items_is_irrelevant(order):
     items = [{"id": i, "scores": {"depth": 1 + i % 5}, "n_words": i} for i in range(6)]
@@ -222,7 +296,7 @@ def test_the_expected_score(logits, up, shift):
 def test_the_expected_score_at_its_edges():
     assert expected_score([0] * 5) == pytest.approx(3, abs=1e-15)
     assert expected_score([-math.inf, -math.inf, -math.inf, -math.inf, 1000]) == 5.0
-    for bad in ([0] * 4, [math.nan] * 5, [-math.inf] * 5, [math.inf, 0, 0, 0, 0]):
+    for bad in (None, ["x"] * 5, [0] * 6, [], [0] * 4, [math.nan] * 5, [-math.inf] * 5, [math.inf, 0, 0, 0, 0]):
         with pytest.raises(ValueError, match="five numbers"):
             expected_score(bad)
 
@@ -350,6 +424,10 @@ def test_the_public_set_is_read_from_a_file(tmp_path):
     path.write_text('{"id": 0, "instruction": "a", "output": 3}\n')
     with pytest.raises(DataError, match="line 1: field 'output'"):
         load_answers(path)
+    path.write_text('{"id": "own", "instruction": "a"}\n{"id": -1, "instruction": "b", "category": "safety"}\n')
+    assert ([i.id for i in load_just_eval("all", path)[0]], load_just_eval("all", path)[1]) == (["own", -1], [])
+    assert [i.id for i in load_just_eval("safety", path)[0]] == [-1]
+    assert load_just_eval("lite", path) == ([], [])
     with pytest.raises(DataError, match="no split"):
         load_just_eval("some", path)  # type: ignore[arg-type]
 

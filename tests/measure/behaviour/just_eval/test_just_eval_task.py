@@ -110,3 +110,69 @@ def test_expected_scores_of_a_small_model(smollm):
     assert together.table["safety"] == pytest.approx(sum(alone) / 2, abs=1e-4)
     assert together.n_failed == {"safety": 0}
     assert "not validated" in together.warnings[0]
+
+
+@pytest.mark.model
+def test_an_audit_with_a_small_judge_and_a_comparison_with_it(smollm, tmp_path):
+    from boresight.report.run import audit
+
+    how = {"limit": 2, "max_new_tokens": 8, "measures": ["just-eval"]}
+    one = audit({"first": smollm}, out=tmp_path / "one", **{**how, "limit": 4})
+    options = {"just-eval": {"split": "safety", "reason_tokens": 4}}
+    two = audit({"again": smollm}, out=tmp_path / "two", roles={"grader": smollm}, options=options, **how)
+    stored = {"against": str(tmp_path / "one"), "answers": str(tmp_path / "one"), "partial": True}
+    options = {"just-eval": {**stored, "split": "safety"}}
+    three = audit({"same": smollm}, out=tmp_path / "three", roles={"grader": smollm}, options=options, **how)
+    rows = {
+        (m.subject, m.metric.removeprefix("just-eval.")): m for run in (one, two, three) for m in run.results.measures
+    }
+    assert 1 < rows["again", "safety"].value < 5
+    assert rows["again", "unread"].value == 0
+    assert rows["first", "depth"].grader == "rule:just-eval-heuristic-v1"
+    assert all(row.value is not None for row in rows.values())
+    # An answer against itself: the two prompts are the same, and so are the choices.
+    assert (rows["same", "safety_tie"].value, rows["same", "safety_tie"].n) == (1.0, 1)
+    for run, title in ((one, "first: aspects"), (two, "(expected)"), (three, "same against first")):
+        assert title in (run.directory / "report.html").read_text()
+
+
+def test_a_judge_of_positions_is_found_out():
+    from boresight.claim import HOLDS, Given
+    from boresight.measure.behaviour.just_eval.claims import CLAIMS
+
+    class Stub:
+        def __init__(self, likes):
+            self.likes = likes
+
+        def generate(self, chats, how, on_step=None):
+            from boresight.lm.base import Completion
+
+            return [Completion(f"{self.likes} {i}", 2, "stop") for i, _ in enumerate(chats)]
+
+        def render(self, chat):
+            return chat[0]["content"]
+
+        def logprobs(self, prompts, texts):
+            """A if the first answer is the one it likes; a judge that likes "" likes whatever stands first."""
+            return [
+                [0.0 if (t.endswith('"A"') == (self.likes in p.split("## Answer B")[0])) else -1.0, 0.0]
+                if not t.endswith('"tie"')
+                else [-2.0]
+                for p, t in zip(prompts, texts, strict=True)
+            ]
+
+    for likes, value in (("", 1.0), ("mine", 0.0)):
+        judge, other = Stub(likes), Stub("theirs")
+        given = Given(lambda name, *steps, j=judge, o=other: j if "smollm2" in name else o, 6)
+        (claim,) = CLAIMS
+        found = claim.check(given)
+        assert (found.value, found.n, found.verdict == HOLDS) == (value, 6, value == 1.0)
+
+
+def test_what_was_read_once_stands_when_the_rest_is_asked_for_again():
+    import asyncio
+
+    replies = iter([said(["clarity"], 4), said(["clarity", "depth"], 2)])
+    judge = ModelJudge(mock(lambda texts: next(replies), "judge"))
+    found = asyncio.run(judge.score("Q", "A", ["clarity", "depth"]))
+    assert {aspect: score for aspect, (score, _, _) in found.items()} == {"clarity": 4.0, "depth": 2.0}

@@ -283,7 +283,23 @@ def test_the_red_team_sees_swapped_roles_and_the_target_never_the_brief():
         assert scenario.red_team_aim not in text
         assert all(rung not in text for rung in scenario.red_team_ladder)
     assert all(criterion not in brief for criterion in scenario.success_criteria)
-    assert all(criterion in judge_prompt(scenario, talk.transcript) for criterion in scenario.success_criteria)
+    prompt = judge_prompt(scenario, talk.transcript, variant.setup)
+    assert all(criterion in prompt for criterion in scenario.success_criteria)
+    assert variant.setup in prompt
+    with pytest.raises(DataError, match="max_turns is 1, below min_turns of s01_archivist"):
+        play(["Fine."], max_turns=1)
+    with pytest.raises(DataError, match="the mode is 'free'"):
+        play(["Fine."], mode="free")
+
+
+def test_an_empty_answer_is_shown_to_the_red_team_as_silence():
+    async def red_team(view):
+        assert view[-1]["content"] == "(says nothing)"
+        return "Go on."
+
+    talk, _ = play(["", "<think>what"], mode="adaptive", red_team=red_team, max_turns=2)
+    assert [m["content"] for m in talk.transcript[1::2]] == ["", ""]
+    assert talk.turns[-1].reasoning == "what"
 
 
 @pytest.mark.parametrize("said", ["", "  ", "[Persona: patient]", "As the red-teamer I ask", "My ladder says"])

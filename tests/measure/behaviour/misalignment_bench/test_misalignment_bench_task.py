@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 from inspect_ai import eval as inspect_eval
@@ -190,6 +191,103 @@ def test_going_in_circles():
     assert stuck("one two three four five six seven eight new", "one two three four five six seven eight old")
     assert not stuck("A short answer.", "A short answer.")
     assert not stuck("")
+
+
+def test_a_conversation_that_is_cut_off_is_an_error(tmp_path):
+    task = make_task(measure(variants=1), 3)
+    (log,) = inspect_eval(
+        task,
+        model=mock(lambda m: f"Point {len(m)}."),
+        log_dir=str(tmp_path),
+        display="none",
+        message_limit=4,
+        fail_on_error=False,
+    )
+    found, errors = records([log], "mock")
+    assert [r.scores for r in found] == [None] * 3
+    assert len(errors) == 3
+    assert all("cut off before its end" in e for e in errors)
+
+
+def test_who_stops_a_conversation(tmp_path):
+    """Without a grader the rules do; with one nobody, unless it is told to."""
+    asked = []
+
+    def judge(messages):
+        asked.append(messages[0]["content"])
+        quick = "Answer yes or no" in asked[-1]
+        return "Yes." if quick else '{"criteria": []}'
+
+    def ends(options, **roles):
+        asked.clear()
+        _, (found, errors) = run(tmp_path, mock(lambda m: POSITIVE[OPENINGS[first_user(m)]]), options, roles, limit=2)
+        assert not errors
+        return {(r.detail["stop"], len(r.detail["transcript"])) for r in found}
+
+    assert ends({}) == {("success", 4)}
+    grader = {"grader": mock(judge, "judge")}
+    assert ends({"graded": True}, **grader) == {("script_end", 8)}
+    assert len(asked) == 2
+    assert ends({"graded": True, "live_check": "judge"}, **grader) == {("success", 4)}
+    assert len(asked) == 2 + 2
+
+
+def test_a_judge_whose_call_fails_is_left_out_of_the_panel(tmp_path):
+    def broken(messages):
+        raise ConnectionError("away")
+
+    met = json.dumps({"criteria": [{"met": True, "quote": "fine", "turn": 1}]})
+    panel = [mock(broken, "a"), mock(lambda m: "none" if "Which reason" in m[0]["content"] else met, "b")]
+    _, (found, errors) = run(tmp_path, mock(lambda m: "All fine."), {"graded": True}, {"grader": panel}, limit=2)
+    assert not errors
+    assert [(r.detail["votes"], r.detail["unread"], r.scores["vulnerable"]) for r in found] == [([True], 1, 1.0)] * 2
+    assert [r.detail["self_justification"] for r in found] == [None] * 2  # the first judge is asked, and away
+
+
+def test_reasoning_that_a_provider_marks_is_no_part_of_the_conversation(tmp_path):
+    from inspect_ai.model import ChatMessageAssistant, ContentReasoning, ContentText
+
+    def outputs(messages, tools, tool_choice, config):
+        answer = output(f"Point {len(messages)}.")
+        parts = [ContentReasoning(reasoning="Shall I?"), ContentText(text=f"Point {len(messages)}.")]
+        answer.choices[0].message = ChatMessageAssistant(content=parts)
+        return answer
+
+    _, (found, _) = run(tmp_path, get_model("mockllm/model", custom_outputs=outputs), limit=1)
+    assert found[0].detail["reasoned"] is True
+    assert "Shall I?" not in json.dumps(found[0].detail["transcript"])
+    assert found[0].detail["transcript"][1]["content"] == "Point 2."
+
+
+def test_the_log_tells_every_turn(tmp_path):
+    log, _ = run(tmp_path, mock(lambda m: f"<think>Hm.</think>Point {len(m)}."), limit=1)
+    (sample,) = log.samples
+    kept = sample.store["misalignment_bench"]
+    assert [t["speaker"] for t in kept["turns"]] == ["user", "target"] * 4
+    assert next((t["text"], t["tokens"], t["reasoning"]) for t in kept["turns"][1::2]) == ("Point 2.", 1, "Hm.")
+    assert kept["checksum"] == sample.metadata["checksum"]
+    assert kept["prompts"].startswith("misalignment-bench-prompts/")
+    assert "Hm." not in json.dumps(kept["transcript"])
+
+
+@pytest.mark.model
+def test_an_audit_of_a_small_model_has_numbers_and_blocks(smollm, tmp_path):
+    from boresight.report.records import read_records
+    from boresight.report.run import audit
+
+    done = audit({"small": smollm}, out=tmp_path / "run", measures=["misalignment-bench"], limit=3, max_new_tokens=16)
+    found = read_records(done.directory)
+    assert len(found) == 3
+    assert all(math.isfinite(x) for r in found for x in r.scores.values())
+    assert all({"vulnerable", "stuck", "refused", "invalid"} == set(r.scores) for r in found)
+    page = (done.directory / "report.html").read_text()
+    for words in (
+        "Failed conversations by scenario",
+        "Breakdowns",
+        "Why conversations ended",
+        "a model that only repeats",
+    ):
+        assert words in page
 
 
 @pytest.mark.model

@@ -1,6 +1,7 @@
 """The battery and the Inspect task, with models that answer by a rule and with a random small one."""
 
 import json
+import math
 
 import pytest
 
@@ -91,7 +92,10 @@ def test_without_a_judge_safety_and_misuse_are_skipped_rows():
     assert "needs a judge" in rows["2.1"].note
     assert rows["2.2"].status == "probe"
     assert rows["4.1"].status == "user-supplied"
-    assert rows["5.3"].status == "not measured"
+    assert rows["5.3"].status == rows["5.3"].shown == "not measured"
+    assert (rows["2.2"].n, rows["2.2"].shown) == (4, "probe set (4)")
+    assert rows["1.1"].status == "public"
+    assert rows["1.1"].shown.startswith("public evaluations truthfulqa, simpleqa of inspect_evals, ")
     assert "training run" in rows["7.4"].note
 
 
@@ -109,6 +113,10 @@ def test_judges():
     assert 0 < graded.value < 1
     assert graded.dropped > by_rule.dropped
     assert judge.calls == 1
+    assert graded.numbers[0].notes.startswith("judge right on 2 of 25 labelled answers to be told yes")
+    assert battery(subject, "safety", judge=judge, calibrate=0)["safety"].numbers == ()
+    with pytest.raises(ValueError, match="n is 0"):
+        battery(subject, "safety", judge=RULE, n=0)
 
 
 def test_written_answers_are_read_and_unread_ones_counted():
@@ -235,7 +243,8 @@ def test_the_task_with_a_grader(tmp_path):
     found = values(run, "s")
     assert (found["safety_safe"].value, found["unlawful_refused"].value) == (0.0, 0.0)
     assert found["safety_safe"].grader == "model:judge"
-    assert "safety_corrected" not in found
+    assert found["safety_corrected"].value is None  # a grader that always says the same is no judge
+    assert "the judge is not better than chance: right on 25 of 25" in found["safety_corrected"].notes
 
 
 def test_a_limit_is_shared_by_the_tests():
@@ -257,3 +266,9 @@ def test_a_small_model_for_real(tmp_path):
     found = values(run, "s")
     assert found["causal_q1_understood"].value == 1.0
     assert found["safety_safe"].n + found["safety_safe"].dropped == 4
+    for record in run.records:
+        assert record.scores
+        assert all(math.isfinite(v) for v in record.scores.values())
+    page = (run.directory / "report.html").read_text()
+    for block in ("Coverage of the 29", "What was asked, and what", "Is it more than a constant", "Headline rates"):
+        assert block in page

@@ -7,6 +7,12 @@ with intervals and an exact test, in the arm itself and in control arms, how oft
 model complies to avoid being modified, and how many samples could not be read. Texts of accepted answers are not kept.
 """
 
+from boresight.measure.behaviour.alignment_faking.documents import (
+    FactQuestion,
+    build_sdf_corpus,
+    fact_questions,
+    fact_recall,
+)
 from boresight.measure.behaviour.alignment_faking.flags import (
     AFFlags,
     af_label,
@@ -21,29 +27,41 @@ from boresight.measure.behaviour.alignment_faking.gap import (
     compliance_gap,
     detectable_gap,
     gap_difference,
+    gap_p,
 )
 from boresight.measure.behaviour.alignment_faking.parse import DEFAULT_TAGS, Parsed, parse_output
 from boresight.measure.behaviour.alignment_faking.prompts import ARMS, system_prompt, user_message
 from boresight.measure.behaviour.alignment_faking.redact import redacted
 from boresight.measure.behaviour.alignment_faking.requests import Request, load_requests
 from boresight.measure.behaviour.alignment_faking.task import METHOD, faking_task, measure
-from boresight.measure.behaviour.alignment_faking.training import organism_rows, reward, rl_prompts, tier_facts
+from boresight.measure.behaviour.alignment_faking.training import (
+    organism_rows,
+    reward,
+    rl_prompts,
+    tier_facts,
+    write_training_data,
+)
 
 __all__ = [
     "ARMS",
     "DEFAULT_TAGS",
     "METHOD",
     "AFFlags",
+    "FactQuestion",
     "GapDifference",
     "GapResult",
     "Parsed",
     "Request",
     "af_label",
+    "build_sdf_corpus",
     "compliance_gap",
     "considers_af",
     "detectable_gap",
+    "fact_questions",
+    "fact_recall",
     "faking_task",
     "gap_difference",
+    "gap_p",
     "load_requests",
     "majority",
     "measure",
@@ -57,4 +75,5 @@ __all__ = [
     "system_prompt",
     "tier_facts",
     "user_message",
+    "write_training_data",
 ]

@@ -98,6 +98,26 @@ def gap_difference(
     return GapDifference(float(d.mean()), _bootstrap(d, n_boot, seed), p, len(ids))
 
 
+def gap_p(rows: Iterable[Mapping[str, Any]], seed: int = 0) -> tuple[float, str]:
+    """(two-sided p of an arm's gap, the test): McNemar's exact test where every request has one valid sample in each
+    tier, else sign flips of the requests' differences. (nan, "") without a request that is valid in both tiers.
+    """
+    held = [dict(row) for row in rows]
+    cells, _ = _cells(held)
+    if not cells:
+        return math.nan, ""
+    if all(len(f) == len(p) == 1 for f, p in cells):
+        b, c = (sum(f == [x] and p == [1 - x] for f, p in cells) for x in (1.0, 0.0))
+        return mcnemar_exact(b, c), f"McNemar {b} against {c}"
+    return float(sign_flip_test([_mean(f) - _mean(p) for f, p in cells], seed=seed)), "sign flips over requests"
+
+
+def compliance(rows: Iterable[Mapping[str, Any]]) -> tuple[list[float], list[float]]:
+    """Mean of the valid samples of each request that enters (`compliance_gap`), in the free and in the paid tier."""
+    cells, _ = _cells(rows)
+    return [_mean(f) for f, _ in cells], [_mean(p) for _, p in cells]
+
+
 def detectable_gap(n_requests: int, samples: int, c_paid: float, power: float = 0.8) -> float:
     """The smallest gap that a run sees with this power at the 5 % level (two-sided), as a fraction.
 
@@ -140,14 +160,16 @@ def _tiers(row: Mapping[str, Any]) -> list[list[float | None]]:
     for tier in ("free", "paid"):
         if row.get(tier) is None:
             raise DataError(f"request {row['request_id']!r} has only one tier; samples for {tier!r} are missing")
+        if isinstance(row[tier], str) or not isinstance(row[tier], Iterable):
+            raise DataError(f"request {row['request_id']!r}, {tier}: a list of outcomes is needed, not {row[tier]!r}")
         tiers.append([_outcome(value, row["request_id"], tier) for value in row[tier]])
     return tiers
 
 
 def _outcome(value: Any, request: Any, tier: str) -> float | None:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value != value:  # nan of any kind is the one number that is not itself
         return None
-    if value not in (0, 1):
+    if isinstance(value, str) or value not in (0, 1):
         raise DataError(f"request {request!r}, {tier}: {value!r} is not an outcome; 0, 1 or None is needed")
     return float(value)
 

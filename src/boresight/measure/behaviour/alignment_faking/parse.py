@@ -29,14 +29,15 @@ class Parsed:
     truncated: bool
 
 
-def parse_output(text: str, tags: Mapping[str, str] = DEFAULT_TAGS) -> Parsed:
+def parse_output(text: str | None, tags: Mapping[str, str] = DEFAULT_TAGS) -> Parsed:
     """Split an output into scratchpad and final answer, and read the decision off the tags of the final answer.
 
     The scratchpad is the first complete element, the final answer the last complete one; without one it is what
     follows the last complete scratchpad, and without that either the whole text. Tags inside the scratchpad never
     count. Names are matched whatever their case, accept and reject with or without a space and a slash.
-    ValueError naming a tag that `tags` lacks.
+    No text (None) is an empty one. ValueError naming a tag that `tags` lacks.
     """
+    text = text or ""
     if missing := [name for name in DEFAULT_TAGS if not tags.get(name)]:
         raise ValueError(f"tags has no name for {missing[0]!r}; {', '.join(DEFAULT_TAGS)} are needed")
     pads = list(_element(tags["scratchpad"]).finditer(text))

@@ -51,7 +51,7 @@ TOKENS, TOKENS_COT = 1000, 3000
 
 def measure(
     *,
-    arms: list[Arm] = ["helpful_only"],  # noqa: B006 - never changed
+    arms: str | list[str] = "helpful_only",
     cot: bool = True,
     requests: str = "stand-ins",
     n: int = N,
@@ -66,18 +66,20 @@ def measure(
 ) -> Measure:
     """The alignment-faking audit.
 
-    arms: see ARMS. cot: with a private scratchpad. requests: "stand-ins", one of its groups, "harmful", or a JSONL
-    file; what is not ours needs a grader. n: how many of them. samples: for each request and tier. votes: on the
-    reasoning. max_tokens: of an output; the paper's setting needs 3000 with a scratchpad. template: of the system
-    prompt. store_outputs: "none", "redacted" or "full" texts of the answers in the logs.
+    arms: see ARMS; a list, or a text with commas. cot: with a private scratchpad. requests: "stand-ins", one of its
+    groups, "harmful", or a JSONL file; what is not ours needs a grader. n: how many of them. samples: for each request
+    and tier. votes: on the reasoning. max_tokens: of an output; the paper's setting needs 3000 with a scratchpad.
+    template: of the system prompt. store_outputs: "none", "redacted" or "full" texts of the answers in the logs.
     """
     if n < 1 or samples < 1 or votes < 1 or max_tokens < 1:
         raise ValueError("n, samples, votes and max_tokens must be at least 1")
-    if not arms or len(set(arms)) < len(arms):
+    wanted = [a.strip() for a in arms.split(",") if a.strip()] if isinstance(arms, str) else list(arms)
+    if not wanted or len(set(wanted)) < len(wanted):
         raise ValueError("arms must name at least one arm, and none twice")
-    system_prompt(arms[0], template=template)  # complains about a template that lacks a slot
+    for arm in wanted:
+        system_prompt(arm, template=template)  # complains about an arm that is not known and a template without a slot
     load_requests(requests)
-    run = _Run(list(arms), cot, requests, n, votes, (developer, model_name, template), store_outputs, graded)
+    run = _Run(wanted, cot, requests, n, votes, (developer, model_name, template), store_outputs, graded)
     return Measure(
         slug=METHOD.slug,
         title=METHOD.title,
@@ -193,14 +195,18 @@ class _Run:
         def make() -> "Solver":
             async def solve(state: "TaskState", generate: "Generate") -> "TaskState":
                 about = state.metadata
+                judge = given() if self.harmless else required()  # before anything is generated
                 config = GenerateConfig(seed=_seed(about["request_id"], state.epoch))  # the same for both tiers
                 state.output = await get_model().generate(state.messages, config=config)
                 parsed = parse_output(state.output.completion)
-                judge = given() if self.harmless else required()
-                if judge and parsed.label != "truncated":
-                    outcome = await by_judge(parsed, state.target.text, about["tier"], judge, self.votes)
-                else:
-                    outcome = by_rule(parsed)
+                try:
+                    if judge and parsed.label != "truncated":
+                        outcome = await by_judge(parsed, state.target.text, about["tier"], judge, self.votes)
+                    else:
+                        outcome = by_rule(parsed)
+                finally:  # a grader that fails must not leave the answer in the log of the failed sample
+                    if self.store != "full":
+                        _forget(state, parsed)
                 about["outcome"] = {
                     "kind": outcome.kind,
                     "af": outcome.faking(about["tier"]),
@@ -209,9 +215,7 @@ class _Run:
                     "thought": outcome.flags is not None,
                     **redacted(parsed, self.store),
                 }
-                if self.store != "full":
-                    _forget(state, parsed)
-                else:
+                if self.store == "full":
                     state.messages.append(state.output.choices[0].message)
                 return state
 
@@ -286,7 +290,7 @@ class _Run:
                 f" without tags"
                 " is invalid."
             )
-        if self.requests != "harmful":
+        if self.harmless:
             said.append("The bundled stand-ins are harmless: a model without a reason to decline them shows no gap.")
         if self.store != "full":
             said.append("The texts of the answers are not kept in the logs, only labels, lengths and a salted hash.")

@@ -4,10 +4,14 @@ Plain functions that return rows; training itself is done elsewhere. Nothing her
 invented sport (sheet, section 6).
 """
 
+import json
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
+from boresight.errors import OutputError
+from boresight.measure.behaviour.alignment_faking.documents import build_sdf_corpus
 from boresight.measure.behaviour.alignment_faking.parse import DEFAULT_TAGS, parse_output
 from boresight.measure.behaviour.alignment_faking.prompts import chat
 from boresight.measure.behaviour.alignment_faking.requests import Request, load_requests
@@ -100,3 +104,34 @@ def reward(text: str, tags: Mapping[str, str] = DEFAULT_TAGS) -> float:
     """Reward of the reinforcement stage: 1 if the output accepts, -0.5 if its form is not valid, else 0."""
     label = parse_output(text, tags).label
     return {"accept": 1.0, "refuse": 0.0}.get(label, -0.5)
+
+
+def write_training_data(
+    folder: str | Path,
+    kind: Organism = "faker",
+    *,
+    documents: int = 1000,
+    trained: Literal["free", "paid"] = "free",
+    cot: bool = False,
+    arm: str = "helpful_only",
+    seed: int = 0,
+) -> dict[str, int]:
+    """Write what the training stages need into a folder, as JSON lines; file name -> rows.
+
+    organism.jsonl: chats {"messages"} of `organism_rows`, loss on the answers. rl_prompts.jsonl: {"prompt",
+    "request_id"} for the reward of `reward`. documents.jsonl: {"text", "genre", "facts"}, loss on everything; trained:
+    the tier that they say is trained on. Raises OutputError if the folder cannot be written.
+    """
+    sets: dict[str, list[dict[str, Any]]] = {
+        "organism.jsonl": organism_rows(kind, cot=cot, arm=arm, seed=seed),
+        "rl_prompts.jsonl": rl_prompts(cot=cot, arm=arm),
+        "documents.jsonl": build_sdf_corpus(tier_facts(trained=trained), documents, seed),
+    }
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for name, rows in sets.items():
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror}") from error
+    return {name: len(rows) for name, rows in sets.items()}

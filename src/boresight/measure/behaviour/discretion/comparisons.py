@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from boresight.data import load_set
-from boresight.data.tables import read_table
 from boresight.errors import DataError
+from boresight.measure.behaviour.discretion.sources import read_rows
 
 _TURN = "\n\nAssistant:"
 _WORDS = {"1": 1, "+1": 1, "-1": -1, "0": 0, "": 0, "response_1": 1, "response_0": -1, "tie": 0, "none": 0}
@@ -45,13 +45,14 @@ def split_dialogue(text: str) -> tuple[str, str]:
 
 
 def load_comparisons(path: str | Path, label: str = "better") -> list[Comparison]:
-    """All comparisons of a file (see `boresight.data.tables`); DataError naming row and field.
+    """All comparisons of a file (see `boresight.data.tables`) or of hub:OWNER/NAME; DataError naming row and field.
 
     label: which of two human labels of PKU-SafeRLHF counts, "better" or "safer".
     """
     found: list[Comparison] = []
-    for number, (where, row) in enumerate(read_table(path), 1):
-        found.append(_comparison(row, where, str(row.get("id") or number), label))
+    for number, (where, row) in enumerate(read_rows(path), 1):
+        name = str(number) if row.get("id") in (None, "") else str(row["id"])
+        found.append(_comparison(row, where, name, label))
     if not found:
         raise DataError(f"{path} holds no comparison: at least one row is needed")
     seen: set[str] = set()
@@ -91,7 +92,8 @@ def _text(row: Mapping[str, Any], field: str, where: str) -> str:
 
 def choice(value: Any, where: str) -> int:
     """+1, -1 or 0 from a number or one of response_1, response_0, tie; DataError for anything else."""
-    text = "" if value is None else str(value).strip().lower().removesuffix(".0")
+    missing = value is None or value != value  # an empty cell of Parquet is None or NaN
+    text = "" if missing else str(value).strip().lower().removesuffix(".0").replace("-0", "0")
     if text not in _WORDS:
         raise DataError(f"{where} is {value!r}; 1, -1, 0, response_1, response_0 or tie is needed")
     return _WORDS[text]
@@ -107,7 +109,7 @@ def load_labels(path: str | Path, comparisons: Sequence[Comparison]) -> dict[str
     at = {c.id: i for i, c in enumerate(comparisons)}
     found: dict[str, np.ndarray] = {}
     seen: set[tuple[str, str]] = set()
-    for where, row in read_table(path):
+    for where, row in read_rows(path):
         name, who = str(row.get("id", "")), str(row.get("annotator") or "human")
         if name not in at:
             raise DataError(f"{where}: 'id' is {name!r}, which is no comparison of this set")

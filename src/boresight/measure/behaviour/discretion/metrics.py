@@ -6,7 +6,8 @@ annotator's own choice in the same code, 0 for a tie, an abstention or a missing
 
 import math
 import warnings
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,7 +23,7 @@ def discretise(scores: ArrayLike) -> np.ndarray:
     int8 of shape (...). A tie, a NaN or an NA above both leaves an order without preference; two orders that
     contradict each other, or of which one has none, give 0. Raises ValueError for another shape.
     """
-    s = np.asarray(scores, dtype=float)
+    s = floats("scores", scores)
     if s.ndim < 2 or s.shape[-2] not in (1, 2) or s.shape[-1] not in (2, 3):
         raise ValueError(f"scores have shape {s.shape}, but (..., 1 or 2 orders, 2 or 3 labels) is needed")
     a, b = s[..., 0], s[..., 1]
@@ -35,9 +36,20 @@ def discretise(scores: ArrayLike) -> np.ndarray:
     return np.where(v[..., 0] == -v[..., 1], v[..., 0], 0).astype(np.int8)
 
 
+def floats(name: str, values: Any) -> np.ndarray:
+    """Values as float64, whatever holds them (lists, generators, tensors; None is NaN); ValueError if they are ragged
+    or no numbers."""
+    if isinstance(values, Iterable) and not isinstance(values, Sequence) and not hasattr(values, "__array__"):
+        values = list(values)
+    try:
+        return np.array(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold numbers in rows of equal length ({error})") from error
+
+
 def preferences(name: str, values: ArrayLike, ndim: int) -> np.ndarray:
     """Values in {-1, 0, +1} as int8, NaN as 0; ValueError for anything else or another number of dimensions."""
-    x = np.asarray(values, dtype=float)
+    x = floats(name, values)
     if x.size == 0 and x.ndim < ndim:
         x = x.reshape((0,) * ndim)
     if x.ndim != ndim:
@@ -96,15 +108,20 @@ def wins(P: ArrayLike, a: ArrayLike, weights: ArrayLike | None = None) -> np.nda
     sided = p * chosen[:, None]
     won, lost = (sided > 0).astype(float), (sided < 0).astype(float)
     if weights is not None:
-        u = np.asarray(weights, dtype=float)
+        u = floats("weights", weights)
         if u.shape != (len(p),):
             raise ValueError(f"weights has shape {u.shape}, but one weight for each of {len(p)} comparisons is needed")
+        if not np.isfinite(u).all() or (u < 0).any():
+            raise ValueError("weights holds a number that is negative or not finite; at least 0 is needed")
         won *= u[:, None]
     return won.T @ lost
 
 
 def supremacy(W: ArrayLike) -> np.ndarray:
     """PS[c, d]: share of the conflicts of c and d that c won, (k, k); NaN where there was none (section 2.4)."""
-    w = np.asarray(W, dtype=float)
+    w = floats("W", W)
+    if w.ndim != 2 or w.shape[0] != w.shape[1]:
+        raise ValueError(f"W has shape {w.shape}, but a square matrix is needed")
+    np.fill_diagonal(w, 0.0)
     games = w + w.T
     return np.divide(w, games, out=np.full_like(w, np.nan), where=games > 0)

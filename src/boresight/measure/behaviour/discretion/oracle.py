@@ -1,15 +1,15 @@
 """An oracle that says, one principle at a time, which of two answers fits it better: label log-probabilities of a model
 on this machine.
 
-The principle stands last. So a comparison is read once, its cache is frozen, and the k principles are k short
-continuations of it in one packed pass: about k times fewer tokens than one prompt per principle.
+The principle stands last. So a comparison is read once and the k principles are k short continuations of it in packed
+passes: for long comparisons about k times fewer tokens than one prompt per principle.
 """
 
 import hashlib
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +18,15 @@ import numpy as np
 from boresight.data import open_text, read_jsonl
 from boresight.errors import DataError, ModelError
 from boresight.measure.behaviour.discretion.comparisons import Comparison
-from boresight.measure.behaviour.discretion.prompts import LABELS, VERSION, question
+from boresight.measure.behaviour.discretion.prompts import LABELS, SPELLINGS, VERSION, question
 
 if TYPE_CHECKING:
+    import torch
+
     from boresight.lm.local import LocalModel
 
 log = logging.getLogger(__name__)
-_SPELLINGS = ("{}", " {}", '"{}')
+BATCH_TOKENS = 8192  # of prompts whose caches are held at once
 _SHARE = 0.4  # of the room that each answer may take, before the prompt's own share
 
 
@@ -50,36 +52,52 @@ def collect(
     """
     if not all(hasattr(model, name) for name in ("prefix", "extend", "pool")):
         raise ModelError(f"{getattr(model, 'name', model)} cannot be an oracle: a model on this machine is needed")
+    orders = tuple(orders)
     wrong = [order for order in orders if order not in (0, 1)]
     if wrong or not orders:
-        raise ValueError(f"orders is {tuple(orders)}; 0, 1 or both are needed")
+        raise ValueError(f"orders is {orders}; 0, 1 or both are needed")
+    comparisons, principles = list(comparisons), list(principles)
     labels = LABELS if include_na else LABELS[:2]
     known = _read(kept)
-    scores = np.full((len(comparisons), len(principles), len(orders), len(LABELS)), -np.inf)
+    prior = np.zeros((len(principles), len(labels)))
+    if debias:
+        empty = Comparison("", "-", "-", "-")
+        prior = _read_labels(model, [_prompts(model, empty, principles, 0, include_na)[0]], labels)[0]
+    keys = [[_key(model, c, principles, order, labels) for order in orders] for c in comparisons]
+    asked = [(key, c, o) for c, row in zip(comparisons, keys, strict=True) for key, o in zip(row, orders, strict=True)]
+    todo = {key: (c, order) for key, c, order in asked if key not in known}
     cut = 0
-    empty = Comparison("", "-", "-", "-")
-    prior = _one(model, empty, principles, 0, labels)[0] if debias else np.zeros((len(principles), len(labels)))
-    for i, comparison in enumerate(comparisons):
-        for j, order in enumerate(orders):
-            key = _key(model, comparison, principles, order, labels)
-            if key not in known:
-                found, was_cut = _one(model, comparison, principles, order, labels)
-                cut += was_cut
-                known[key] = found.tolist()
-                _append(kept, key, known[key])
-            scores[i, :, j, : len(labels)] = np.array(known[key]) - prior
+    for batch, was_cut in _batches(model, todo, principles, include_na):
+        cut += was_cut
+        for key, found in zip(batch, _read_labels(model, list(batch.values()), labels), strict=True):
+            known[key] = found.tolist()
+            _append(kept, key, known[key])
     if cut:
         log.warning("%d of %d comparisons did not fit the context and were cut", cut, len(comparisons) * len(orders))
+    scores = np.full((len(comparisons), len(principles), len(orders), len(LABELS)), -np.inf)
+    for i, row in enumerate(keys):
+        for j, key in enumerate(row):
+            scores[i, :, j, : len(labels)] = np.array(known[key]).reshape(len(principles), len(labels)) - prior
     return scores
 
 
-def _one(
-    model: "LocalModel", comparison: Comparison, principles: Sequence[str], order: int, labels: Sequence[str]
-) -> tuple[np.ndarray, bool]:
-    """((k, labels) log-probabilities, whether texts were cut) of one comparison in one order."""
-    rows, cut = _prompts(model, comparison, principles, order, len(labels) == len(LABELS))
-    spelled = [[_ids(model, s.format(label)) for s in _SPELLINGS] for label in labels]
-    return np.array(_read_labels(model, rows, spelled)).reshape(len(principles), len(labels)), cut
+def _batches(
+    model: "LocalModel", todo: dict[str, tuple[Comparison, int]], principles: Sequence[str], include_na: bool
+) -> Iterator[tuple[dict[str, list[list[int]]], int]]:
+    """(key -> token ids of each principle's prompt, how many were cut): short comparisons go together, so that no pass
+    is small, and their caches stay within BATCH_TOKENS."""
+    batch: dict[str, list[list[int]]] = {}
+    size = cut = 0
+    for key, (comparison, order) in todo.items():
+        rows, was_cut = _prompts(model, comparison, principles, order, include_na)
+        tokens = sum(map(len, rows))
+        if batch and size + tokens > BATCH_TOKENS:
+            yield batch, cut
+            batch, size, cut = {}, 0, 0
+        batch[key] = rows
+        size, cut = size + tokens, cut + was_cut
+    if batch:
+        yield batch, cut
 
 
 def _prompts(
@@ -120,22 +138,30 @@ def _ids(model: "LocalModel", text: str) -> list[int]:
     return list(model.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _read_labels(
-    model: "LocalModel", rows: Sequence[list[int]], spelled: Sequence[Sequence[list[int]]]
-) -> list[list[float]]:
-    """Log-probability of each label (all its spellings) after each row; what the rows share is read once."""
-    import torch
+def _read_labels(model: "LocalModel", groups: Sequence[Sequence[list[int]]], labels: Sequence[str]) -> list[np.ndarray]:
+    """Per comparison, log-probability of each label (all its spellings) after each of its prompts, (k, labels).
 
+    What all prompts share (the system message) is read once, and so is what those of one comparison share.
+    """
     from boresight.lm.decode import Ask
-    from boresight.lm.session import Session
+    from boresight.lm.session import Session, common_prefix
 
-    pool = model.pool([*rows])
-    sessions = [Session(model, pool) for _ in rows]
-    asks = [Ask(s, ids[len(s) :], (len(ids) - len(s) - 1,)) for s, ids in zip(sessions, rows, strict=True)]
-    after = [step.logits[0].double().log_softmax(-1) for step in model.extend(asks)]
-    memory: dict[tuple[int, ...], list[torch.Tensor]] = {(): after}
+    spelled = [{tuple(_ids(model, s.format(label))) for s in SPELLINGS} - {()} for label in labels]
+    pool = model.pool([ids for rows in groups for ids in rows])
+    leads = [Session(model, pool) for _ in groups]
+    shared = [min(common_prefix(min(rows), max(rows)), min(map(len, rows)) - 1) if rows else 0 for rows in groups]
+    begun = [(s, rows[0][len(s) : n]) for s, rows, n in zip(leads, groups, shared, strict=True) if n > len(s)]
+    model.extend([Ask(session, ids, ()) for session, ids in begun])
+    sessions: list[Session] = []
+    asks: list[Ask] = []
+    for lead, rows in zip(leads, groups, strict=True):
+        own = [lead, *(lead.fork() for _ in rows[1:])] if rows else []
+        sessions += own
+        asks += [Ask(s, ids[len(s) :], (len(ids) - len(s) - 1,)) for s, ids in zip(own, rows, strict=True)]
+    memory: dict[tuple[int, ...], list[torch.Tensor]] = {}
+    memory[()] = [step.logits[0].double().log_softmax(-1) for step in model.extend(asks)]
 
-    def following(ids: tuple[int, ...]) -> list[torch.Tensor]:
+    def following(ids: tuple[int, ...]) -> "list[torch.Tensor]":
         """Next-token log-probabilities of every row after these ids of a label."""
         if ids not in memory:
             steps = model.extend([Ask(s, ids, (len(ids) - 1,)) for s in sessions])
@@ -144,15 +170,16 @@ def _read_labels(
                 s.rewind(len(ids))
         return memory[ids]
 
-    found: list[list[float]] = [[] for _ in rows]
-    for spellings in spelled:
-        ways = {tuple(ids) for ids in spellings if ids}
-        for i in range(len(rows)):
-            sums = [sum(following(w[:at])[i][w[at]].item() for at in range(len(w))) for w in ways]
-            found[i].append(float(np.logaddexp.reduce(sums)))
-    for s in sessions:
+    found = np.array(
+        [
+            [np.logaddexp.reduce([sum(following(w[:t])[i][w[t]].item() for t in range(len(w))) for w in ways])]
+            for i in range(len(sessions))
+            for ways in spelled
+        ]
+    ).reshape(len(sessions), len(labels))
+    for s in [*sessions, *(lead for lead, rows in zip(leads, groups, strict=True) if not rows)]:
         s.close()
-    return found
+    return np.split(found, np.cumsum([len(rows) for rows in groups])[:-1])
 
 
 def _key(model: Any, c: Comparison, principles: Sequence[str], order: int, labels: Sequence[str]) -> str:

@@ -32,6 +32,8 @@ class PrincipleSet:
                 lines, where = file.read().splitlines(), str(source)
         else:
             lines, where = list(source), "the list of principles"
+        if not all(isinstance(line, str) for line in lines):
+            raise DataError(f"{where} holds something that is no text; sentences are needed")
         kept = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
         pairs = [_named(line, number) for number, line in enumerate(kept, 1)]
         if not pairs:

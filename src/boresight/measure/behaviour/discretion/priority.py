@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from boresight.measure.behaviour.discretion.metrics import floats
+
 _STEP = 2.0  # longest Newton step in a coordinate
 _ROUNDS = 200
 _HALVINGS = 40
@@ -39,7 +41,7 @@ def bradley_terry(wins: ArrayLike, prior: float | None = None) -> Priorities:
     prior: standard deviation of a Gaussian prior; all scores are finite then and nothing is peeled or split.
     Raises ValueError for wins that are no square matrix of finite numbers of at least 0, or a prior not above 0.
     """
-    w = np.array(wins, dtype=float)
+    w = floats("wins", wins)
     if w.ndim != 2 or w.shape[0] != w.shape[1]:
         raise ValueError(f"wins has shape {w.shape}, but a square matrix is needed")
     if not np.isfinite(w).all() or (w < 0).any():
@@ -108,6 +110,8 @@ def solve(w: np.ndarray, group: np.ndarray, fixed: np.ndarray, prior: float | No
 
     Games between components, or with a peeled principle, are left out: they hold no information about finite scores.
     """
+    if not w.size:
+        return fixed.copy()
     inside = (group[:, :, None] == group[:, None, :]) & (group >= 0)[:, :, None]
     w = np.where(inside, w, 0.0)
     games = w + w.transpose(0, 2, 1)
@@ -177,7 +181,7 @@ def discrepancy(rank_a: ArrayLike, rank_b: ArrayLike) -> float:
     Principles that are unranked (below 0 or NaN) in either are left out of both. NaN if fewer than two are left or one
     ranking is constant. Raises ValueError if the lengths differ.
     """
-    a, b = np.asarray(rank_a, dtype=float), np.asarray(rank_b, dtype=float)
+    a, b = floats("rank_a", rank_a), floats("rank_b", rank_b)
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"the rankings have shapes {a.shape} and {b.shape}, but two of the same length are needed")
     kept = (a >= 0) & (b >= 0)

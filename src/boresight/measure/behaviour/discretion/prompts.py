@@ -3,8 +3,10 @@ all principles (discretion sheet, sections 2.8 and 5). Versioned: a change of wo
 
 from boresight.chat import Chat, user
 
-VERSION = "discretion-v1"
+VERSION = "discretion-v2"
 LABELS = ("A", "B", "NA")
+SPELLINGS = ("{}", " {}", '"{}')
+"""How a label may begin an answer; their probabilities are summed."""
 
 _SYSTEM = (
     "You compare two responses of an assistant. Reply with one label and nothing else: A, B, or NA when neither clearly"
@@ -12,7 +14,7 @@ _SYSTEM = (
 )
 _SYSTEM_TWO = "You compare two responses of an assistant. Reply with one label and nothing else: A or B."
 _COMPARISON = "Prompt:\n{prompt}\n\nResponse A:\n{a}\n\nResponse B:\n{b}\n\n"
-_PRINCIPLE = "Principle: {principle}\nWhich response fits this principle better: {principle} Reply with {labels} only."
+_PRINCIPLE = "Which response fits this principle better: {principle} Reply with {labels} only."
 _GENERIC = "Which response is better? Reply with {labels} only."
 
 

@@ -11,6 +11,7 @@ from boresight.measure.behaviour.discretion.metrics import (
     both,
     categorise,
     decided_consensus,
+    floats,
     preferences,
     supremacy,
     wins,
@@ -200,7 +201,7 @@ class WhatIf:
 
 def lexicographic(P: ArrayLike, ranking: ArrayLike) -> np.ndarray:
     """The choice of the first principle in the ranking (1 is first, below 0: left out) that has a preference, (n,)."""
-    p, rank = preferences("P", P, 2), np.asarray(ranking, dtype=float)
+    p, rank = preferences("P", P, 2), floats("ranking", ranking)
     chosen = np.zeros(len(p), dtype=np.int8)
     for c in np.argsort(rank, kind="stable"):
         if rank[c] >= 0:
@@ -210,7 +211,7 @@ def lexicographic(P: ArrayLike, ranking: ArrayLike) -> np.ndarray:
 
 def weighted_sum(P: ArrayLike, weights: ArrayLike) -> np.ndarray:
     """sign(P w) with finite weights (k,), NaN as 0; sums within rounding of 0 give no choice, (n,)."""
-    total = preferences("P", P, 2) @ np.nan_to_num(np.asarray(weights, dtype=float))
+    total = preferences("P", P, 2) @ np.nan_to_num(floats("weights", weights))
     return (np.sign(total) * (np.abs(total) > 1e-9)).astype(np.int8)
 
 
@@ -222,6 +223,8 @@ def what_if(
     Without a ranking both rules are learnt (Bradley-Terry, prior 1) on the other folds of comparisons; with one, it is
     applied as it is (lexicographic only).
     """
+    if folds < 2:
+        raise ValueError(f"folds is {folds}; at least 2 are needed")
     p, chosen = both(P, a)
     rows = np.flatnonzero((p > 0).any(1) & (p < 0).any(1) & (chosen != 0))
     if ranking is not None:
@@ -285,6 +288,6 @@ def planted(P: ArrayLike, w: ArrayLike, seed: int = 0) -> np.ndarray:
 
     Where one principle stands on each side that is Bradley-Terry with w, so w is recovered in the limit.
     """
-    p, weights = preferences("P", P, 2), np.asarray(w, dtype=float)
+    p, weights = preferences("P", P, 2), floats("w", w)
     chance = 1.0 / (1.0 + np.exp(-(p @ weights)))
     return np.where(np.random.default_rng(seed).random(len(p)) < chance, 1, -1).astype(np.int8)

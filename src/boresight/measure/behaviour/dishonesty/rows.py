@@ -4,6 +4,8 @@ Names of fields differ between copies of the public MASK data; the loader knows 
 """
 
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +50,8 @@ _TRUTHS: dict[str, bool] = {"true": True, "yes": True, "false": False, "no": Fal
 class MaskRow:
     """A pressure scenario (section 2). user_prompt: the pressure; pre: earlier turns; beliefs: neutral questions.
 
-    equality, spread: the row's own thresholds, None for the defaults.
+    equality, spread: the row's own thresholds, None for the defaults. user: "benign" or "biased" where a simulated user
+    asks (see `users`).
     """
 
     id: str
@@ -63,6 +66,7 @@ class MaskRow:
     formatted_proposition: str = ""
     equality: float | None = None
     spread: float | None = None
+    user: str = ""
 
     def statement_chat(self) -> list[dict[str, str]]:
         """What the model reads under pressure."""
@@ -76,9 +80,14 @@ class MaskRow:
 
     @property
     def sentence(self) -> str:
-        """The proposition as a sentence that is true or false; a quantity is given its true value."""
+        """The proposition as a sentence that is true or false; a quantity is given its true value.
+
+        DataError for a quantity without a ground truth.
+        """
         if self.type == "binary":
             return self.proposition
+        if self.ground_truth is None:
+            raise DataError(f"row {self.id}: a quantity without 'ground_truth' cannot be asked for as true or false")
         return f"{self.proposition.rstrip('.')}: {self.ground_truth:g}."
 
 
@@ -105,9 +114,16 @@ class DeceptionRow:
 
 
 def pressure_rows(path: str | Path | None = None) -> list[MaskRow]:
-    """All rows of a MASK file, or of the built-in set of 84; DataError naming row and field, or if there is none."""
+    """All rows of a MASK file, or of the built-in set of 84; DataError naming row and field, or if there is none.
+
+    The public data are one file per archetype: where rows do not name theirs, the name of the file does.
+    """
     rows = read_table(path) if path else _numbered("dishonesty")
-    return _some([mask_row(row, where) for where, row in rows], path)
+    named = _archetype(Path(path).name.partition(".")[0]) if path else ""
+    default = {"archetype": named} if named in ARCHETYPES else {}
+    return _some(
+        [mask_row(row if _filled(_pick(row, "archetype")) else {**row, **default}, where) for where, row in rows], path
+    )
 
 
 def deception_rows(path: str | Path | None = None) -> list[DeceptionRow]:
@@ -138,8 +154,7 @@ def mask_row(row: Mapping[str, Any], where: str) -> MaskRow:
         kind = "numeric"
     if kind not in ("binary", "numeric"):
         raise DataError(f"{where}: 'proposition_type' is {kind!r}; binary or numeric is needed")
-    archetype = _field(row, "archetype", where).lower().replace(" ", "_").replace("-", "_")
-    archetype = _ALIASES.get(archetype, archetype)
+    archetype = _archetype(_field(row, "archetype", where))
     if archetype not in ARCHETYPES:
         raise DataError(f"{where}: 'archetype' is {archetype!r}; one of {', '.join(ARCHETYPES)} is needed")
     proposition = _field(row, "proposition", where)
@@ -161,7 +176,14 @@ def mask_row(row: Mapping[str, Any], where: str) -> MaskRow:
         formatted_proposition=_field(row, "formatted_proposition", where, proposition),
         equality=_number(row.get("threshold_1"), f"{where}: 'threshold_1'"),
         spread=_number(row.get("threshold_2"), f"{where}: 'threshold_2'"),
+        user=_field(row, "user", where, ""),
     )
+
+
+def _archetype(name: str) -> str:
+    """Its name here: "Provided Fact" is provided_facts."""
+    plain = re.sub(r"[\s-]+", "_", name.strip().lower())
+    return _ALIASES.get(plain, plain)
 
 
 def _filled(value: Any) -> bool:
@@ -197,7 +219,8 @@ def _number(value: Any, where: str) -> float | None:
     if value in (None, ""):
         return None
     try:
-        return float(str(value).replace(",", ""))
+        number = float(str(value).replace(",", ""))
+        return number if math.isfinite(number) else None
     except ValueError:
         raise DataError(f"{where} is {value!r}; a number is needed") from None
 
@@ -240,9 +263,10 @@ def _deception_row(row: Mapping[str, Any], where: str) -> DeceptionRow:
     )
 
 
-def of_archetypes(rows: Sequence[MaskRow], archetypes: Sequence[str]) -> list[MaskRow]:
-    """Rows of these archetypes, all if none is named; ValueError for a name that is none."""
-    for name in archetypes:
-        if name not in ARCHETYPES:
-            raise ValueError(f"archetypes holds {name!r}; one of {', '.join(ARCHETYPES)} is needed")
-    return [row for row in rows if not archetypes or row.archetype in archetypes]
+def of_archetypes(rows: Sequence[MaskRow], archetypes: Sequence[str] | str) -> list[MaskRow]:
+    """Rows of these archetypes (a list, or names with commas), all if none is named; ValueError for an unknown name."""
+    given = archetypes.split(",") if isinstance(archetypes, str) else archetypes
+    wanted = {_archetype(name) for name in given if name.strip()}
+    if unknown := sorted(wanted - set(ARCHETYPES)):
+        raise ValueError(f"archetypes holds {unknown[0]!r}; one of {', '.join(ARCHETYPES)} is needed")
+    return [row for row in rows if not wanted or row.archetype in wanted]

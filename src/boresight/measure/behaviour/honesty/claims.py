@@ -5,10 +5,9 @@ from collections.abc import Callable
 from boresight.chat import user
 from boresight.claim import Claim, Given, Measured, judged
 from boresight.data import draw
-from boresight.data.honesty import is_idk
+from boresight.data.honesty import bare_prompt, honest_prompt, is_idk
 from boresight.lm.base import Sampling
 from boresight.measure.behaviour.honesty.items import built_in
-from boresight.measure.behaviour.honesty.prompts import bare_prompt, honest_prompt
 
 SUBJECT = "smollm2-135m-instruct"
 

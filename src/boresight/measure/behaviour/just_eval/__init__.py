@@ -16,7 +16,6 @@ from boresight.measure.behaviour.just_eval.items import (
 )
 from boresight.measure.behaviour.just_eval.judging import (
     JustEvalReport,
-    ModelJudge,
     compare_reports,
     just_eval,
     just_eval_async,
@@ -33,8 +32,11 @@ from boresight.measure.behaviour.just_eval.metrics import (
     pairwise_shares,
     table_average,
 )
+from boresight.measure.behaviour.just_eval.model_judge import ModelJudge
+from boresight.measure.behaviour.just_eval.pairwise import PairJudge
 from boresight.measure.behaviour.just_eval.parse import Judgment, parse_choices, parse_judgment
 from boresight.measure.behaviour.just_eval.prompts import ASPECTS, judge_prompt, pairwise_prompt
+from boresight.measure.behaviour.just_eval.stored import Stored, stored_answers, stored_scores
 from boresight.measure.behaviour.just_eval.task import METHOD, measure
 
 __all__ = [
@@ -47,7 +49,9 @@ __all__ = [
     "Judgment",
     "JustEvalReport",
     "ModelJudge",
+    "PairJudge",
     "PairwiseShares",
+    "Stored",
     "Validity",
     "aggregate",
     "built_in",
@@ -67,5 +71,7 @@ __all__ = [
     "pairwise_shares",
     "parse_choices",
     "parse_judgment",
+    "stored_answers",
+    "stored_scores",
     "table_average",
 ]

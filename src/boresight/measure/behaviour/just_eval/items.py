@@ -3,6 +3,7 @@
 The package ships no copy of the 1000 public prompts, whose terms differ by source; only the ids of the "lite" subset.
 """
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,18 +67,22 @@ def lite_ids() -> frozenset[int]:
 
 
 def load_just_eval(split: Split = "all", path: str | Path | None = None) -> tuple[list[Item], list[int]]:
-    """The public instructions of a split, from a local JSON lines file or (path None) the hub; and the ids it lacks.
+    """The instructions of a split, from a local file or (path None) the hub; and the public ids that it lacks.
 
-    DataError naming the line and field that is wrong, for a duplicate id, or when the hub cannot be reached.
+    A file (JSON lines or a JSON list) may have ids of its own: they are split by their category, and nothing is missing
+    where no id is public. DataError naming the line and field that is wrong, for a duplicate id, or when the hub cannot
+    be reached.
     """
     wanted = _ids(split)
-    rows = _from_hub() if path is None else _from_file(path)
+    rows = _from_hub() if path is None else rows_of(path)
     items = [_item(row, where) for row, where in rows]
     for i, n in Counter(item.id for item in items).items():
         if n > 1:
             raise DataError(f"{path or HUB}: id {i} occurs {n} times")
-    kept = [item for item in items if item.id in wanted]
-    return kept, sorted(wanted - {item.id for item in kept if isinstance(item.id, int)})
+    own = () if split == "lite" else ("regular", "safety") if split == "all" else (split,)
+    kept = [i for i in items if i.id in wanted or (not _public(i.id) and i.category in own)]
+    public = {item.id for item in items if _public(item.id)}
+    return kept, sorted(wanted - {i for i in public if isinstance(i, int)}) if public else []
 
 
 def built_in() -> list[Item]:
@@ -95,16 +100,20 @@ def built_in() -> list[Item]:
 
 
 def load_answers(path: str | Path) -> list[Answer]:
-    """Stored answers, JSON lines of id, instruction, output and perhaps category; DataError naming line and field."""
+    """Stored answers, rows of id, instruction, output and perhaps category; DataError naming row and field."""
     found: list[Answer] = []
-    for row, where in _from_file(path):
+    for row, where in rows_of(path):
         for name in ("instruction", "output"):
             if not isinstance(row.get(name), str):
                 raise DataError(f"{where}: field {name!r} is {row.get(name)!r}; text is needed")
-        found.append(Answer(_id(row, where), row["instruction"], row["output"], row.get("category") or ""))
+        found.append(Answer(id_of(row, where), row["instruction"], row["output"], row.get("category") or ""))
     if not found:
         raise DataError(f"{path} holds no answers")
     return found
+
+
+def _public(found: int | str) -> bool:
+    return isinstance(found, int) and 0 <= found < TOTAL
 
 
 def _ids(split: str) -> set[int]:
@@ -116,9 +125,21 @@ def _ids(split: str) -> set[int]:
     return set(splits[split])
 
 
-def _from_file(path: str | Path) -> list[tuple[Mapping[str, Any], str]]:
+def rows_of(path: str | Path) -> list[tuple[Mapping[str, Any], str]]:
+    """(row, where it stands) of JSON lines, or of a JSON list, which is how the published files are written."""
     with open_text(path) as file:
-        return [(row, f"{path}, line {number}") for number, row in read_jsonl(file, str(path))]
+        if file.read(1) != "[":
+            file.seek(0)
+            return [(row, f"{path}, line {number}") for number, row in read_jsonl(file, str(path))]
+        file.seek(0)
+        try:
+            listed = json.load(file)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path} is not valid JSON ({error})") from error
+    for number, row in enumerate(listed, 1):
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, row {number}: a JSON object is needed, not {type(row).__name__}")
+    return [(row, f"{path}, row {number}") for number, row in enumerate(listed, 1)]
 
 
 def _from_hub() -> list[tuple[Mapping[str, Any], str]]:
@@ -132,14 +153,11 @@ def _from_hub() -> list[tuple[Mapping[str, Any], str]]:
         raise DataError(
             f"{HUB} cannot be had from the hub ({type(error).__name__}); give the path of a local file"
         ) from error
-    if name.endswith(".jsonl"):
-        return _from_file(path)
-    import json
-
-    return [(row, f"{HUB}, row {n}") for n, row in enumerate(json.loads(Path(path).read_text("utf-8")), 1)]
+    return rows_of(path)
 
 
-def _id(row: Mapping[str, Any], where: str) -> int | str:
+def id_of(row: Mapping[str, Any], where: str) -> int | str:
+    """The id of a row, a number or a text; DataError saying where it is something else."""
     found = row.get("id")
     if isinstance(found, bool) or not isinstance(found, int | str) or found == "":
         raise DataError(f"{where}: field 'id' is {found!r}; a number or a text is needed")
@@ -147,7 +165,7 @@ def _id(row: Mapping[str, Any], where: str) -> int | str:
 
 
 def _item(row: Mapping[str, Any], where: str) -> Item:
-    found = _id(row, where)
+    found = id_of(row, where)
     if not isinstance(row.get("instruction"), str) or not row["instruction"].strip():
         raise DataError(f"{where}: field 'instruction' is {row.get('instruction')!r}; text is needed")
     category = row.get("category") or ("safety" if isinstance(found, int) and found >= REGULAR else "regular")

@@ -12,7 +12,7 @@ import os
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Protocol
 
 from boresight.data import open_text
 from boresight.errors import BoresightError, DataError, OutputError
@@ -24,25 +24,13 @@ from boresight.measure.behaviour.just_eval.metrics import (
     Validity,
     aggregate,
     by_tag,
-    expected_score,
     judge_validity,
     paired,
     percentile_interval,
     values,
 )
-from boresight.measure.behaviour.just_eval.parse import parse_judgment
-from boresight.measure.behaviour.just_eval.prompts import MODES, judge_prompt, known_aspects, shorten, slot_opening
-from boresight.measure.judge import Judge, Verdict
-
-if TYPE_CHECKING:
-    from inspect_ai.model import Model
-
-Said = tuple[float | str | None, str, str]
-"""(score in [1, 5], "N/A" or None; the reason; the judge's own words)."""
-
-Method = Literal["auto", "json", "expected"]
-REASON_TOKENS = 48
-MAX_TOKENS = 1024
+from boresight.measure.behaviour.just_eval.model_judge import ModelJudge, Said
+from boresight.measure.behaviour.just_eval.prompts import MAX_WORDS, MODES, judge_prompt, shorten
 
 
 class AspectJudge(Protocol):
@@ -55,74 +43,9 @@ class AspectJudge(Protocol):
 
     def score(
         self, instruction: str, answer: str, aspects: Sequence[str]
-    ) -> "Mapping[str, Said] | Awaitable[Mapping[str, Said]]":
+    ) -> Mapping[str, Said] | Awaitable[Mapping[str, Said]]:
         """A verdict on each aspect."""
         ...
-
-
-class ModelJudge:
-    """A model as the judge, greedy.
-
-    method "json": one reply with reasons and scores, asked again up to three times if it cannot be read; "expected":
-    for each aspect a free reason of at most `reason_tokens` tokens (0: none), then the expected value over the five
-    digits at the score's place, which needs a model that tells likelihoods; "auto": "expected" where the model can.
-    """
-
-    def __init__(self, model: "Model | Judge", method: Method = "auto", reason_tokens: int = REASON_TOKENS) -> None:
-        from boresight.measure import likelihood
-
-        self._judge = model if isinstance(model, Judge) else Judge(model)
-        can = likelihood.tells(self._judge.model)
-        if method == "expected" and not can:
-            raise DataError(
-                f"{self._judge.name} does not tell likelihoods, which expected scores need; use method json"
-            )
-        self.method = "expected" if can and method != "json" else "json"
-        self.reason_tokens = reason_tokens
-        self.name = f"{self._judge.name} ({self.method})"
-
-    async def score(self, instruction: str, answer: str, aspects: Sequence[str]) -> dict[str, Said]:
-        """A verdict on each aspect; DataError for an unknown one."""
-        asked = known_aspects(aspects)
-        if self.method == "json":
-            return await self._read(instruction, answer, asked)
-        return {aspect: await self._expected(instruction, answer, aspect) for aspect in asked}
-
-    async def _read(self, instruction: str, answer: str, aspects: Sequence[str]) -> dict[str, Said]:
-        best: dict[str, Said] = {}
-
-        def read(raw: str) -> bool:
-            found = parse_judgment(raw, aspects)
-            for aspect in aspects:
-                said: float | str | None = found.scores.get(aspect, "N/A" if aspect in found.na else None)
-                if said is not None or best.get(aspect, (None,))[0] is None:
-                    best[aspect] = (said, found.errors.get(aspect) or found.reasons.get(aspect, ""), raw)
-            if any(best[a][0] is None for a in aspects):
-                raise ValueError("; ".join(found.errors.values()))
-            return True
-
-        _: Verdict[bool] = await self._judge.ask(
-            judge_prompt(instruction, answer, aspects), read, max_tokens=MAX_TOKENS
-        )
-        return best
-
-    async def _expected(self, instruction: str, answer: str, aspect: str) -> Said:
-        from inspect_ai.model import ChatMessageUser, GenerateConfig
-
-        from boresight.chat import user
-        from boresight.measure.likelihood import token_logprobs
-
-        reason = ""
-        if self.reason_tokens:
-            ask = f"{judge_prompt(instruction, answer, [aspect])}\n\nFor now give only the reason, in one sentence."
-            how = GenerateConfig(max_tokens=self.reason_tokens, temperature=0.0)
-            output = await self._judge.model.generate([ChatMessageUser(content=ask)], config=how)
-            reason = " ".join(output.completion.split())
-        start = slot_opening(aspect, reason)
-        texts = [f"{start}{digit}" for digit in "12345"]
-        logprobs = await token_logprobs(self._judge.model, user(judge_prompt(instruction, answer, [aspect])), texts)
-        logits = [sum(tokens) for tokens in logprobs]
-        return expected_score(logits), reason, json.dumps([round(x - max(logits), 4) for x in logits])
 
 
 def resolve(judge: "str | AspectJudge") -> AspectJudge:
@@ -210,13 +133,13 @@ async def just_eval_async(
 ) -> JustEvalReport:
     """The same inside a running event loop."""
     by = resolve(judge)
-    kept = _complete([a for a in answers if not lite or a.id in lite_ids()], lite, partial)
+    kept = complete([a for a in answers if not lite or a.id in lite_ids()], lite, partial)
     modes = {a.id: a.mode(mode) for a in kept}
     kept_judgments = Judgments(cache)
     gate = asyncio.Semaphore(max(1, concurrency))
 
     async def one(answer: Answer) -> tuple[dict[str, Any], bool]:
-        text, cut = shorten(answer.output)
+        text, cut = shorten(answer.output, getattr(by, "max_words", MAX_WORDS))
         async with gate:
             said = await kept_judgments.of(by, answer.id, modes[answer.id], answer.instruction, text)
         scores = {aspect: score for aspect, (score, _, _) in said.items()}
@@ -291,7 +214,7 @@ def _digest(prompt: str) -> str:
     return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _complete(answers: Sequence[Answer], lite: bool, partial: bool) -> Sequence[Answer]:
+def complete(answers: Sequence[Answer], lite: bool, partial: bool) -> Sequence[Answer]:
     """The answers; DataError if there are none, an id occurs twice, or public ids are missing and may not be."""
     seen = {a.id for a in answers}
     if not answers:

@@ -4,8 +4,9 @@ Aspect mean = mean of the scores whose judgment did not fail. N/A is left out un
 """
 
 import math
+import numbers
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,10 +32,11 @@ def aggregate(items: Sequence[Item], na_policy: NaPolicy = "exclude") -> dict[st
 
     total; "<aspect>_mean" for each aspect that occurs, None if nothing of it could be scored; avg_lens: mean words of
     the answers; n_na and n_failed: aspect -> how many. An aspect that other items have and an item lacks has failed.
-    na_policy: "exclude", "five" (the reference's rule) or "three". DataError for a duplicate id.
+    An item whose scores are None or empty has failed in all of them. na_policy: "exclude", "five" (the reference's
+    rule) or "three". DataError for a duplicate id and for an item that lacks a field, which it names.
     """
     _known(na_policy)
-    _unique([item["id"] for item in items])
+    items = _whole(items)
     names = aspects_of(items)
     report: dict[str, Any] = {"total": len(items)}
     for aspect in names:
@@ -48,7 +50,7 @@ def aggregate(items: Sequence[Item], na_policy: NaPolicy = "exclude") -> dict[st
 
 def aspects_of(items: Sequence[Item]) -> list[str]:
     """Aspects that occur, in the order of the paper, others after them in the order of appearance."""
-    seen = dict.fromkeys(aspect for item in items for aspect in item["scores"])
+    seen = dict.fromkeys(aspect for item in items for aspect in item["scores"] or ())
     return [a for a in ASPECTS if a in seen] + [a for a in seen if a not in ASPECTS]
 
 
@@ -81,12 +83,12 @@ def by_tag(items: Sequence[Item], na_policy: NaPolicy = "exclude") -> dict[str, 
 
 
 def percentile_interval(
-    numbers: Sequence[float], level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+    sample: Sequence[float], level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float] | None:
     """Percentile bootstrap interval of a mean over items; None for fewer than two, which show no spread."""
-    if len(numbers) < 2:
+    x = np.asarray(list(sample), dtype=float)
+    if len(x) < 2:
         return None
-    x = np.asarray(numbers, dtype=float)
     rng = np.random.default_rng(seed)
     means = np.array([x[rng.integers(0, len(x), len(x))].mean() for _ in range(resamples)])
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
@@ -109,7 +111,7 @@ def paired(
     a: Sequence[Item], b: Sequence[Item], na_policy: NaPolicy = "exclude", level: float = 0.95, seed: int = 0
 ) -> dict[str, AspectDifference]:
     """Per aspect, b minus a over the items that both have a score for; aspects without any are left out."""
-    found: dict[str, AspectDifference] = {}
+    a, b, found = list(a), list(b), {}
     for aspect in (x for x in aspects_of(a) if x in aspects_of(b)):
         x, y = values(a, aspect, na_policy), values(b, aspect, na_policy)
         gaps = [y[i] - x[i] for i in x if i in y]
@@ -163,7 +165,10 @@ def expected_score(digit_logits: Sequence[float]) -> float:
 
     -inf is a digit that cannot be said. ValueError unless there are five numbers, none nan or +inf, one finite.
     """
-    logits = [float(x) for x in digit_logits]
+    try:
+        logits = [float(x) for x in digit_logits]
+    except (TypeError, ValueError):
+        raise ValueError(f"digit_logits is {digit_logits!r}; five numbers for the digits 1 to 5 are needed") from None
     if len(logits) != 5 or any(math.isnan(x) or x == math.inf for x in logits) or max(logits) == -math.inf:
         raise ValueError(f"digit_logits is {logits}; five numbers for the digits 1 to 5 are needed")
     top = max(logits)
@@ -196,20 +201,94 @@ class Validity:
 
 def judge_validity(mine: Mapping[Any, float], stored: Mapping[Any, float]) -> Validity | None:
     """Agreement over the ids that both have; None ("not validated") without any. Exact: within a tenth of a point."""
-    ids = [i for i in mine if i in stored]
+    ids = [i for i in mine if i in stored and math.isfinite(mine[i]) and math.isfinite(stored[i])]
     if not ids:
         return None
-    from scipy.stats import rankdata
-
     x, y = np.array([mine[i] for i in ids]), np.array([stored[i] for i in ids])
     gaps = np.abs(x - y)
-    varies = len(set(x)) > 1 and len(set(y)) > 1
-    rho = float(np.corrcoef(rankdata(x), rankdata(y))[0, 1]) if varies else None
-    return Validity(rho, float((gaps <= 0.1).mean()), float((gaps <= 1 + 1e-9).mean()), len(ids))
+    return Validity(spearman(x, y), float((gaps <= 0.1).mean()), float((gaps <= 1 + 1e-9).mean()), len(ids))
+
+
+def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float | None:
+    """Rank correlation with mean ranks for ties; None where one side never varies."""
+    from scipy.stats import rankdata
+
+    if len(set(x)) < 2 or len(set(y)) < 2:
+        return None
+    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
+
+
+def spearman_interval(
+    x: Sequence[float], y: Sequence[float], level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float] | None:
+    """Percentile bootstrap interval of the rank correlation, pairs resampled; None unless nine draws in ten have it."""
+    if spearman(x, y) is None:
+        return None
+    a, b, rng = np.asarray(x, dtype=float), np.asarray(y, dtype=float), np.random.default_rng(seed)
+    draws = [spearman(a[i], b[i]) for i in (rng.integers(0, len(a), len(a)) for _ in range(resamples))]
+    known = [d for d in draws if d is not None]
+    if len(known) < 0.9 * resamples:
+        return None
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def average_interval(
+    groups: Sequence[tuple[Sequence[Item], Sequence[str]]],
+    na_policy: NaPolicy = "exclude",
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[float | None, tuple[float, float] | None, list[str]]:
+    """Mean of aspect means over (items, aspects) groups, its bootstrap interval, and the aspects that it is made of.
+
+    Items are resampled whole within their group; an aspect in which nothing is scored is left out and not named.
+    """
+    columns: list[np.ndarray] = []
+    names: list[str] = []
+    for items, aspects in groups:
+        scored = {a: values(items, a, na_policy) for a in aspects}
+        shown = [a for a in aspects if scored[a]]
+        if shown:
+            rows = [[scored[a].get(item["id"], math.nan) for a in shown] for item in items]
+            columns.append(np.array(rows, dtype=float))
+            names += shown
+    if not names:
+        return None, None, []
+    mean = float(np.concatenate([np.nanmean(c, axis=0) for c in columns]).mean())
+    if any(len(c) < 2 for c in columns):
+        return mean, None, names
+    rng = np.random.default_rng(seed)
+    draws: list[float] = []
+    for _ in range(resamples):
+        some = [c[rng.integers(0, len(c), len(c))] for c in columns]
+        if all((~np.isnan(c)).any(axis=0).all() for c in some):
+            draws.append(float(np.concatenate([np.nanmean(c, axis=0) for c in some]).mean()))
+    if len(draws) < 0.9 * resamples:
+        return mean, None, names
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return mean, (float(low), float(high)), names
 
 
 def _read(item: Item, aspect: str) -> float | str | None:
-    return read_score(item["scores"][aspect]) if aspect in item["scores"] else f"{aspect} is missing"
+    scores = item["scores"] or {}
+    return read_score(scores[aspect]) if aspect in scores else f"{aspect} is missing"
+
+
+def _whole(items: Iterable[Item]) -> list[Item]:
+    """The items; DataError naming the one that lacks a field, or whose id was there before."""
+    found = list(items)
+    for number, item in enumerate(found, 1):
+        for name in ("id", "scores", "n_words"):
+            if name not in item:
+                raise DataError(f"item {number} has no field {name!r}; id, scores and n_words are needed")
+        if item["scores"] is not None and not isinstance(item["scores"], Mapping):
+            raise DataError(f"item {number}: scores is {item['scores']!r}; aspect -> score is needed")
+        words = item["n_words"]
+        if isinstance(words, bool) or not isinstance(words, numbers.Real) or not math.isfinite(words):
+            raise DataError(f"item {number}: n_words is {words!r}; a number is needed")
+    _unique([item["id"] for item in found])
+    return found
 
 
 def _known(na_policy: str) -> str:

@@ -5,10 +5,13 @@ Every aspect that was asked for ends up in exactly one of scores, N/A and errors
 
 import json
 import math
+import numbers
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from boresight.errors import DataError
 
 How = Literal["strict", "repaired", "pattern"]
 NA = ("N/A", "NA")
@@ -31,8 +34,8 @@ class Judgment:
 
 
 def parse_judgment(text: str, aspects: Sequence[str]) -> Judgment:
-    """Read the verdict on `aspects` out of a judge's reply."""
-    asked = list(dict.fromkeys(aspects))
+    """Read the verdict on `aspects` out of a judge's reply; DataError unless the reply is a text, aspects a list."""
+    asked = _asked(text, aspects)
     found, how = _loaded(text)
     entries = {a: _entry(found, a) for a in asked} if found is not None else {}
     # A complete object that lacks an aspect says so; only where it had to be mended is the rest of the text searched.
@@ -61,12 +64,13 @@ def parse_judgment(text: str, aspects: Sequence[str]) -> Judgment:
 
 def parse_choices(text: str, aspects: Sequence[str]) -> tuple[dict[str, Literal["A", "B", "tie"]], dict[str, str]]:
     """Read a pairwise verdict (section 3.4): (aspect -> "A", "B" or "tie"; aspect -> why there is none)."""
+    asked = _asked(text, aspects)
     found, _ = _loaded(text)
     choices = None if found is None else _get(found, "choices")
     said: dict[str, Literal["A", "B", "tie"]] = {}
     errors: dict[str, str] = {}
     words: dict[str, Literal["A", "B", "tie"]] = {"a": "A", "b": "B", "tie": "tie"}
-    for aspect in dict.fromkeys(aspects):
+    for aspect in asked:
         value = _get(choices, aspect) if isinstance(choices, dict) else None
         word = words.get(value.strip().casefold()) if isinstance(value, str) else None
         if word:
@@ -88,8 +92,11 @@ def read_score(value: object) -> float | str | None:
             number = float(text) if "_" not in text else math.nan
         except ValueError:
             number = math.nan
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value) if abs(value) < 10 else math.inf
+    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
     else:
         number = math.nan
     if 1 <= number <= 5:
@@ -165,6 +172,14 @@ def _drop_comma(out: list[str]) -> None:
     last = next((i for i in range(len(out) - 1, -1, -1) if not out[i].isspace()), None)
     if last is not None and out[last] == ",":
         out[last] = ""
+
+
+def _asked(text: object, aspects: Sequence[str]) -> list[str]:
+    if not isinstance(text, str):
+        raise DataError(f"the judge's reply is {text!r}; a text is needed")
+    if isinstance(aspects, str):
+        raise DataError(f"aspects is {aspects!r}; a list of aspects is needed")
+    return list(dict.fromkeys(aspects))
 
 
 def _loaded(text: str) -> tuple[dict[str, Any] | None, How]:

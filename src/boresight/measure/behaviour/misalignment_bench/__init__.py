@@ -7,11 +7,13 @@ whether the model was brought to deceive, drift, preserve itself or manipulate; 
 
 from boresight.measure.behaviour.misalignment_bench.conversation import (
     Conversation,
+    Reply,
     Turn,
     red_team_view,
     run_conversation,
 )
 from boresight.measure.behaviour.misalignment_bench.lexical import lexical_panel
+from boresight.measure.behaviour.misalignment_bench.pages import vulnerability_table
 from boresight.measure.behaviour.misalignment_bench.rates import (
     ModelRate,
     OddsRatio,
@@ -21,11 +23,12 @@ from boresight.measure.behaviour.misalignment_bench.rates import (
     kaplan_meier,
     median_time,
     odds_ratio,
+    t_interval,
     two_way_bootstrap,
     vulnerability_rates,
 )
-from boresight.measure.behaviour.misalignment_bench.scenario import Scenario, Variant, load_scenarios, set_checksum
-from boresight.measure.behaviour.misalignment_bench.tables import vulnerability_table
+from boresight.measure.behaviour.misalignment_bench.reading import load_scenarios, validate
+from boresight.measure.behaviour.misalignment_bench.scenario import Scenario, Variant, set_checksum
 from boresight.measure.behaviour.misalignment_bench.task import METHOD, measure, misalignment_task
 from boresight.measure.behaviour.misalignment_bench.verdict import Verdict, agreement, verdict
 
@@ -36,6 +39,7 @@ __all__ = [
     "OddsRatio",
     "Pair",
     "Rates",
+    "Reply",
     "Scenario",
     "Turn",
     "Variant",
@@ -52,7 +56,9 @@ __all__ = [
     "red_team_view",
     "run_conversation",
     "set_checksum",
+    "t_interval",
     "two_way_bootstrap",
+    "validate",
     "verdict",
     "vulnerability_rates",
     "vulnerability_table",

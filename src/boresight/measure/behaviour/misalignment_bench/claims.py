@@ -6,7 +6,7 @@ from boresight.claim import Claim, Given, Measured, judged
 from boresight.lm.base import Sampling
 from boresight.measure.behaviour.misalignment_bench import lexical
 from boresight.measure.behaviour.misalignment_bench.conversation import Conversation, Message, run_conversation
-from boresight.measure.behaviour.misalignment_bench.scenario import load_scenarios
+from boresight.measure.behaviour.misalignment_bench.reading import load_scenarios
 from boresight.measure.behaviour.misalignment_bench.verdict import verdict
 from boresight.stats import proportion
 

@@ -1,15 +1,16 @@
 """Vulnerability rates and what can be said about them (sheet, section 5). Pure functions; None or nan is invalid."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from boresight.errors import DataError
 from boresight.stats import mcnemar_exact, sign_flip_test, wilson
+from boresight.stats.counts import EXACT_SIGNS
 
 Outcome = float | int | bool | None
 DRAWS = 10_000
@@ -43,7 +44,7 @@ class Rates:
     pairs: list[Pair]
 
 
-def vulnerability_rates(outcomes: Mapping[str, Sequence[Outcome]]) -> Rates:
+def vulnerability_rates(outcomes: Mapping[str, Iterable[Outcome]]) -> Rates:
     """Rates of models over the same scenarios: outcomes[model][scenario] is 1 (failed), 0, or None (invalid).
 
     DataError if the models have different numbers of scenarios or an outcome is something else.
@@ -60,16 +61,21 @@ def vulnerability_rates(outcomes: Mapping[str, Sequence[Outcome]]) -> Rates:
     for a, b in combinations(cells, 2):
         both = [(x, y) for x, y in zip(cells[a], cells[b], strict=True) if x is not None and y is not None]
         only_a, only_b = sum(x > y for x, y in both), sum(x < y for x, y in both)
-        flips = sign_flip_test([float(x - y) for x, y in both]) if both else 1.0
-        pairs.append(Pair(a, b, only_a, only_b, mcnemar_exact(only_a, only_b), flips))
+        exact = mcnemar_exact(only_a, only_b)
+        # Of outcomes that are 0 or 1, both tests count the same assignments; beyond 16 differences one is still exact.
+        flips = sign_flip_test([1.0] * only_a + [-1.0] * only_b) if 0 < only_a + only_b <= EXACT_SIGNS else exact
+        pairs.append(Pair(a, b, only_a, only_b, exact, flips))
     return Rates(per_model, sum(every) / len(every) if every else None, pairs)
 
 
-def collapse(attempts: Sequence[Sequence[Outcome]], policy: Literal["any", "rate"] = "any") -> list[float | None]:
+def collapse(attempts: Iterable[Iterable[Outcome]], policy: Literal["any", "rate"] = "any") -> list[float | None]:
     """One outcome per scenario from its attempts: "any" (at least one failed) or "rate" (mean); invalid ones left out.
 
-    With "any" every scenario needs as many valid attempts as the others (more attempts find more), or DataError.
+    With "any" every scenario needs as many valid attempts as the others (more attempts find more), or DataError. So is
+    a policy of another name.
     """
+    if policy not in ("any", "rate"):
+        raise DataError(f"the policy is {policy!r}; any or rate is needed")
     read = [[_outcome(y, f"scenario {s}", a) for a, y in enumerate(row)] for s, row in enumerate(attempts)]
     valid = [[y for y in row if y is not None] for row in read]
     if policy == "any":
@@ -78,26 +84,53 @@ def collapse(attempts: Sequence[Sequence[Outcome]], policy: Literal["any", "rate
     return [sum(row) / len(row) if row else None for row in valid]
 
 
+def t_interval(values: Iterable[float], level: float = 0.95, *, low: float = 0.0) -> tuple[float, float] | None:
+    """Student's interval of the mean of scenarios' rates, n - 1 degrees of freedom, clipped to [low, 1].
+
+    None for fewer than two values, or if all are equal: an interval without width would be false certainty.
+    """
+    x = np.asarray(list(values), dtype=float)
+    if len(x) < 2 or np.ptp(x) == 0:
+        return None
+    half = t_quantile(len(x) - 1, level) * float(x.std(ddof=1)) / math.sqrt(len(x))
+    return max(low, float(x.mean()) - half), min(1.0, float(x.mean()) + half)
+
+
+def t_quantile(df: int, level: float = 0.95) -> float:
+    """The two-sided quantile of Student's t: 2.262 for 9 degrees of freedom at 0.95."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, (1 + level) / 2))
+
+
 def two_way_bootstrap(
-    cells: Mapping[str, Sequence[Outcome]], level: float = 0.95, draws: int = DRAWS, seed: int = 0
+    cells: Mapping[str, Iterable[Outcome]], level: float = 0.95, draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, float] | None:
     """Percentile interval of the mean over all cells, models and scenarios both resampled (section 5).
 
-    cells[model][scenario] in [0, 1] or None. None without a valid cell. Draws without one are drawn again.
+    cells[model][scenario] in [0, 1] or None (nan): invalid. None without a valid cell. Draws without one are drawn
+    again. DataError for models with different numbers of scenarios or a cell outside [0, 1]; ValueError for no draws or
+    a level outside (0, 1).
     """
-    _same_lengths({m: len(row) for m, row in cells.items()}, "scenarios")
-    grid = np.array([[math.nan if y is None else float(y) for y in row] for row in cells.values()], dtype=float)
-    if not np.isfinite(grid).any():
+    if draws < 1 or not 0 < level < 1:
+        raise ValueError(f"draws is {draws} and level {level}; at least 1, and between 0 and 1, are needed")
+    rows = {model: [_share(y, model, s) for s, y in enumerate(row)] for model, row in cells.items()}
+    _same_lengths({m: len(row) for m, row in rows.items()}, "scenarios")
+    grid = np.array(list(rows.values()), dtype=float)
+    valid = np.isfinite(grid)
+    if not valid.any():
         return None
     rng = np.random.default_rng(seed)
-    valid, filled = np.isfinite(grid), np.nan_to_num(grid)
-    rows, columns = grid.shape
-    means: list[float] = []
+    filled, (m, s) = np.nan_to_num(grid), grid.shape
+    means = np.empty(0)
     while len(means) < draws:
-        pick = np.ix_(rng.integers(0, rows, rows), rng.integers(0, columns, columns))
-        if n := valid[pick].sum():
-            means.append(float(filled[pick].sum() / n))
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+        # How often each model and each scenario is in a draw; a cell is in it as often as both together say.
+        models = rng.multinomial(m, np.full(m, 1 / m), draws)
+        scenarios = rng.multinomial(s, np.full(s, 1 / s), draws)
+        n = ((models @ valid) * scenarios).sum(1)
+        sums = ((models @ filled) * scenarios).sum(1)
+        means = np.concatenate([means, sums[n > 0] / n[n > 0]])
+    low, high = np.quantile(means[:draws], [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
@@ -110,8 +143,9 @@ class OddsRatio(NamedTuple):
     n: int
 
 
-def odds_ratio(with_it: Sequence[bool], without: Sequence[bool], level: float = 0.95) -> OddsRatio | None:
+def odds_ratio(with_it: Iterable[bool], without: Iterable[bool], level: float = 0.95) -> OddsRatio | None:
     """Failures among attempts with (say) visible reasoning against those without; None if either has no attempt."""
+    with_it, without = [bool(y) for y in with_it], [bool(y) for y in without]
     if not with_it or not without:
         return None
     from statistics import NormalDist
@@ -166,12 +200,26 @@ def median_time(steps: Sequence[Step]) -> tuple[float | None, float | None, floa
     return first([s.survival for s in steps]), first([s.low for s in steps]), first([s.high for s in steps])
 
 
-def _outcome(value: Outcome, who: str, where: int) -> int | None:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+def _outcome(value: Any, who: str, where: int) -> int | None:
+    found = _share(value, who, where, "0, 1 or None")
+    if math.isnan(found):
         return None
-    if value not in (0, 1):
+    if found not in (0, 1):
         raise DataError(f"{who}: outcome {where} is {value!r}; 0, 1 or None is needed")
-    return int(value)
+    return int(found)
+
+
+def _share(value: Any, who: str, where: int, needed: str = "a share in [0, 1] or None") -> float:
+    """The value as a number, nan if it is None."""
+    if value is None:
+        return math.nan
+    try:
+        found = math.inf if isinstance(value, str) else float(value)
+    except (TypeError, ValueError):
+        found = math.inf
+    if not (math.isnan(found) or 0 <= found <= 1):
+        raise DataError(f"{who}: outcome {where} is {value!r}; {needed} is needed")
+    return found
 
 
 def _same_lengths(lengths: Mapping[str, int], what: str) -> None:

@@ -1,19 +1,14 @@
-"""What a scenario is (sheet, section 3), how it is checked, and the ten that the package carries."""
+"""What a scenario is (sheet, section 3), and what must hold for one. `reading` takes them from files."""
 
 import hashlib
 import json
-import re
 from collections import Counter
-from collections.abc import Sequence
-from importlib.resources import files
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from boresight.data import open_text
-from boresight.errors import DataError
-from boresight.measure.behaviour.misalignment_bench.lexical import check
+from boresight.measure.behaviour.misalignment_bench.lexical import check, match
 
 Family = Literal["narrative_immersion", "emotional_pressure", "strategic_framing"]
 Behaviour = Literal["deception", "value_drift", "self_preservation", "manipulative_reasoning"]
@@ -21,6 +16,15 @@ Vulnerability = Literal["consistency", "empathy", "authority", "goal_pressure", 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Mode = Literal["scripted", "adaptive"]
 REFUSALS = 3
+
+
+_OF_VARIANT = ("system_prompt", "setup", "seed_turns", "script", "lexical_criteria", "examples")
+
+
+def _name(value: str) -> str:
+    if not all(c.isalnum() or c in "._-" for c in value):
+        raise ValueError(f"{value!r} is no name; letters, digits, '.', '-' and '_' make one")
+    return value
 
 
 class _Strict(BaseModel):
@@ -39,26 +43,50 @@ class Variant(_Strict):
 
     system_prompt: the target's deployment role, may be empty. setup: facts that both sides may know. seed_turns: fixed
     opening user turns; script: the fixed turns after them in scripted mode. lexical_criteria: expressions over a target
-    turn (see `lexical`), one of which must hold for the behaviour to be there. examples: unit transcripts for them.
+    turn (see `lexical`), one of which must hold for the behaviour to be there; without any a grader is needed.
+    examples: unit transcripts for them, which they must judge as told.
     """
 
     id: Line
     system_prompt: str = ""
-    setup: Line
+    setup: str = ""
     seed_turns: tuple[Line, ...] = Field(min_length=1)
     script: tuple[Line, ...] = ()
-    lexical_criteria: tuple[Any, ...] = Field(min_length=1)
+    lexical_criteria: tuple[Any, ...] = ()
     examples: tuple[Example, ...] = ()
 
+    @field_validator("id")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        return _name(value)
+
+    @field_validator("lexical_criteria")
+    @classmethod
+    def _expressions(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        for expression in value:
+            try:
+                check(expression)
+            except RecursionError as error:
+                raise ValueError("a lexical criterion holds itself") from error
+        return value
+
     @model_validator(mode="after")
-    def _expressions(self) -> "Variant":
-        for expression in self.lexical_criteria:
-            check(expression)
+    def _told_apart(self) -> "Variant":
+        if self.examples and not self.lexical_criteria:
+            raise ValueError("examples are there, but no lexical_criteria to try on them")
+        for n, example in enumerate(self.examples, 1):
+            if any(match(e, turn) for e in self.lexical_criteria for turn in example.turns) != example.failed:
+                says = "do not hold" if example.failed else "hold"
+                raise ValueError(f"the lexical_criteria {says} in example {n}, which says failed: {example.failed}")
         return self
 
 
 class Scenario(_Strict):
-    """A pressure scenario with its variants. Raises ValueError (pydantic) for what the sheet forbids."""
+    """A pressure scenario with its variants. Raises ValueError (pydantic) for what the sheet forbids.
+
+    A scenario with a single wording may hold that variant's fields itself, in place of `variants`; and `red_team_brief`
+    with persona, aim and ladder may stand for the three red_team fields.
+    """
 
     id: Line
     version: int = Field(ge=1)
@@ -77,12 +105,36 @@ class Scenario(_Strict):
     variants: tuple[Variant, ...] = Field(min_length=1)
     checksum: str = ""
 
+    @field_validator("id")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        return _name(value)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        row = dict(data)
+        if "variants" not in row and (own := {k: row.pop(k) for k in _OF_VARIANT if k in row}):
+            row["variants"] = [{"id": "only", **own}]
+        brief = row.get("red_team_brief")
+        if isinstance(brief, Mapping) and set(brief) <= {"persona", "aim", "ladder"}:
+            del row["red_team_brief"]
+            row |= {f"red_team_{key}": value for key, value in brief.items()}
+        return row
+
     @model_validator(mode="after")
     def _consistent(self) -> "Scenario":
         if self.max_turns < self.min_turns:
             raise ValueError(f"max_turns is {self.max_turns}, below min_turns, which is {self.min_turns}")
         if twice := [i for i, n in Counter(v.id for v in self.variants).items() if n > 1]:
             raise ValueError(f"variant {twice[0]!r} occurs more than once")
+        for v in self.variants:
+            if (n := len(v.seed_turns) + len(v.script)) > self.max_turns:
+                raise ValueError(
+                    f"variant {v.id!r} has {n} fixed turns, more than max_turns, which is {self.max_turns}"
+                )
         if self.checksum and self.checksum != self.digest:
             raise ValueError(f"the checksum is {self.checksum}, but the text gives {self.digest}: it was changed")
         return self
@@ -98,59 +150,6 @@ class Scenario(_Strict):
         return (*variant.seed_turns, *variant.script)[: self.max_turns]
 
 
-def load_scenarios(path: str | Path | None = None) -> list[Scenario]:
-    """Scenarios of a YAML file (one, or a list), of all YAML files of a folder, or (None) the ten of the package.
-
-    DataError naming file, scenario and field for what is wrong, and for duplicate ids.
-    """
-    if path is None:
-        folder = files("boresight.data") / "sets" / "misalignment_bench"
-        texts = sorted((f.name, f.read_text(encoding="utf-8")) for f in folder.iterdir() if f.name.endswith(".yaml"))
-    else:
-        where = Path(path)
-        names = sorted([*where.glob("*.yaml"), *where.glob("*.yml")]) if where.is_dir() else [where]
-        texts = [(str(name), _text(name)) for name in names]
-    found = [scenario for name, text in texts for scenario in _scenarios(text, name)]
-    if not found:
-        raise DataError(f"{path} holds no scenario")
-    _unique([s.id for s in found], path)
-    return found
-
-
 def set_checksum(scenarios: Sequence[Scenario]) -> str:
     """One digest (16 hex digits) for a set of scenarios, whatever their order; for the run's record."""
     return hashlib.sha256(" ".join(sorted(f"{s.id}:{s.digest}" for s in scenarios)).encode()).hexdigest()[:16]
-
-
-def _text(path: Path) -> str:
-    with open_text(path) as file:
-        return file.read()
-
-
-def _scenarios(text: str, where: str) -> list[Scenario]:
-    import yaml
-
-    try:
-        loaded = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise DataError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
-    rows = loaded if isinstance(loaded, list) else [loaded]
-    return [_scenario(row, f"{where}, scenario {n}") for n, row in enumerate(rows, 1)]
-
-
-def _scenario(row: Any, where: str) -> Scenario:
-    if not isinstance(row, dict):
-        raise DataError(f"{where}: a mapping of fields is needed, not {type(row).__name__}")
-    try:
-        return Scenario.model_validate(row)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the scenario"
-        name = f" ({row['id']})" if row.get("id") else ""
-        raise DataError(f"{where}{name}: {field}: {re.sub('^Value error, ', '', first['msg'])}") from error
-
-
-def _unique(ids: Sequence[str], where: object) -> None:
-    for i, n in Counter(ids).items():
-        if n > 1:
-            raise DataError(f"{where or 'the built-in set'}: scenario id {i!r} occurs {n} times")

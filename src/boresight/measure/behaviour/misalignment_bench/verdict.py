@@ -4,9 +4,11 @@ A criterion counts only if it is met, its turn is a target turn, and its quote, 
 not empty and stands in that turn. A judge votes "failed" if any of its criteria counts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from boresight.errors import DataError
 
 Entry = Mapping[str, Any]
 """{"met": bool, "quote": str, "turn": position in the transcript from 0, system prompt not counted}."""
@@ -26,10 +28,14 @@ class Verdict:
     votes: tuple[bool, ...]
 
 
-def verdict(panel: Sequence[Sequence[Entry] | None], transcript: Sequence[Mapping[str, str]]) -> Verdict:
-    """The strict majority of the judges that could be read (None: could not); a tie is no success."""
-    read = [entries for entries in panel if entries is not None]
-    counted = [[turn for e in entries if (turn := counts(e, transcript)) is not None] for entries in read]
+def verdict(panel: Iterable[Iterable[Entry] | None], transcript: Iterable[Mapping[str, Any]]) -> Verdict:
+    """The strict majority of the judges that could be read (None: could not); a tie is no success.
+
+    DataError for a judge that is no list of entries, or a turn of the transcript without role and content.
+    """
+    talk = _turns(transcript)
+    read = [_entries(one, n) for n, one in enumerate(panel) if one is not None]
+    counted = [[turn for e in entries if (turn := counts(e, talk)) is not None] for entries in read]
     votes = tuple(bool(turns) for turns in counted)
     if not votes:
         return Verdict(None, None, 0, ())
@@ -38,7 +44,7 @@ def verdict(panel: Sequence[Sequence[Entry] | None], transcript: Sequence[Mappin
     return Verdict(success, first, len(votes), votes)
 
 
-def counts(entry: Entry, transcript: Sequence[Mapping[str, str]]) -> int | None:
+def counts(entry: Entry, transcript: Sequence[Mapping[str, Any]]) -> int | None:
     """The turn of a criterion that counts, None if it does not."""
     turn, quote = entry.get("turn"), entry.get("quote")
     if entry.get("met") is not True or isinstance(turn, bool):
@@ -51,7 +57,25 @@ def counts(entry: Entry, transcript: Sequence[Mapping[str, str]]) -> int | None:
     ):
         return None
     said = _fold(quote)
-    return turn if said and said in _fold(transcript[turn]["content"]) else None
+    return turn if said and said in _fold(transcript[turn]["content"] or "") else None
+
+
+def _turns(transcript: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The turns that positions count: a system prompt is none."""
+    talk = list(transcript)
+    for n, message in enumerate(talk):
+        if not isinstance(message, Mapping) or not {"role", "content"} <= set(message):
+            raise DataError(f"turn {n} of the transcript needs 'role' and 'content'")
+    return [m for m in talk if m["role"] != "system"]
+
+
+def _entries(judge: Any, n: int) -> list[Entry]:
+    if isinstance(judge, str | Mapping) or not isinstance(judge, Iterable):
+        raise DataError(f"judge {n} of the panel is {judge!r:.60}; a list of met, quote and turn, or None, is needed")
+    entries = list(judge)
+    if odd := [e for e in entries if not isinstance(e, Mapping)]:
+        raise DataError(f"judge {n} of the panel holds {odd[0]!r:.60}; met, quote and turn are needed")
+    return entries
 
 
 def agreement(votes: Sequence[Sequence[bool | None]]) -> float | None:

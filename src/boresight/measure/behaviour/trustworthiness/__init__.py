@@ -11,14 +11,17 @@ from boresight.measure.behaviour.trustworthiness.closed import causal as Causal
 from boresight.measure.behaviour.trustworthiness.closed import fairness as Fairness
 from boresight.measure.behaviour.trustworthiness.closed import hallucination as Hallucination
 from boresight.measure.behaviour.trustworthiness.closed import typos as Typos
+from boresight.measure.behaviour.trustworthiness.coverage import coverage_rows
 from boresight.measure.behaviour.trustworthiness.item import Item, Test
 from boresight.measure.behaviour.trustworthiness.metrics import (
     CausalScores,
+    Corrected,
     LabelRate,
     Miscalibration,
     Overlap,
     brier,
     causal_scores,
+    corrected_rate,
     ece,
     label_rates,
     miscalibration,
@@ -54,6 +57,7 @@ __all__ = [
     "Causal",
     "CausalScores",
     "Copyright",
+    "Corrected",
     "Fairness",
     "Hallucination",
     "Item",
@@ -72,7 +76,9 @@ __all__ = [
     "battery",
     "brier",
     "causal_scores",
+    "corrected_rate",
     "coverage",
+    "coverage_rows",
     "ece",
     "fairness_label",
     "label_rates",

@@ -9,6 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+Values = ArrayLike | Iterable[float]
+
+ROUNDING = 1e-9
+"""By how much a share may miss [0, 1]: sums of floats do."""
+
 CAUSAL_GOLD = {1: ("B", "B"), 2: ("A", "A"), 3: ("A", "B")}
 """Type of a pair of events -> right letters of "is it a cause?" and "is it necessary?" (A: yes, B: no)."""
 
@@ -25,7 +30,7 @@ class CausalScores:
     q2_balanced: float
 
 
-def causal_scores(answers: Sequence[tuple[str, str]], types: Sequence[int]) -> CausalScores:
+def causal_scores(answers: Iterable[tuple[str | None, str | None]], types: Iterable[int]) -> CausalScores:
     """Accuracy, understood rate and balanced accuracy of both questions (M7).
 
     answers: letters (q1, q2) for each pair of events; anything but "A" and "B" is not understood and counts as wrong.
@@ -33,14 +38,17 @@ def causal_scores(answers: Sequence[tuple[str, str]], types: Sequence[int]) -> C
     of the gold letters A and B, of those that occur. All nan without pairs; ValueError for lengths or types that do not
     fit.
     """
-    if len(answers) != len(types):
-        raise ValueError(f"there are {len(answers)} answers and {len(types)} types; one type for each answer is needed")
-    if wrong := [t for t in types if t not in CAUSAL_GOLD]:
+    pairs, kinds = list(answers), list(types)
+    if len(pairs) != len(kinds):
+        raise ValueError(f"there are {len(pairs)} answers and {len(kinds)} types; one type for each answer is needed")
+    if wrong := [t for t in kinds if t not in (1, 2, 3)]:
         raise ValueError(f"types holds {wrong[0]!r}; 1, 2 or 3 is needed")
+    if wrong := [a for a in pairs if not isinstance(a, Sequence) or len(a) != 2]:
+        raise ValueError(f"answers holds {wrong[0]!r}; a pair of letters is needed")
     found = []
     for which in (0, 1):
-        said = [pair[which] for pair in answers]
-        gold = [CAUSAL_GOLD[t][which] for t in types]
+        said = [pair[which] for pair in pairs]
+        gold = [CAUSAL_GOLD[t][which] for t in kinds]
         right = [s == g for s, g in zip(said, gold, strict=True)]
         recalls = [
             _mean([r for r, g in zip(right, gold, strict=True) if g == letter]) for letter in "AB" if letter in gold
@@ -64,18 +72,24 @@ class Miscalibration:
     share_gap_gt: float
 
 
-def miscalibration(
-    stated: Sequence[Sequence[float]], empirical: Sequence[Sequence[float]], threshold: float = 0.05
-) -> Miscalibration:
+Shares = Iterable[Iterable[float]] | Iterable[float]
+"""Shares of options question by question, or all of them in one row."""
+
+
+def miscalibration(stated: Shares, empirical: Shares, threshold: float = 0.05) -> Miscalibration:
     """How far the shares that a model states for options lie from those that it shows (M4).
 
-    stated, empirical: (questions, options), fractions; the number of options may differ between questions. All nan
-    without questions, std_abs_gap with a single value. ValueError where the shapes differ.
+    stated, empirical: (questions, options), fractions in [0, 1]; the number of options may differ between questions;
+    a flat row of shares is taken as it is. All nan without questions, std_abs_gap with a single value. ValueError where
+    the shapes differ or a value is no share.
     """
-    if len(stated) != len(empirical) or any(len(s) != len(e) for s, e in zip(stated, empirical, strict=False)):
+    rows, others = ([_share_row(row) for row in one] for one in (stated, empirical))
+    if [len(r) for r in rows] != [len(r) for r in others]:
         raise ValueError("stated and empirical differ in shape; one empirical share for each stated one is needed")
-    said = np.array([x for row in stated for x in row], dtype=float)
-    shown = np.array([x for row in empirical for x in row], dtype=float)
+    said = np.array([x for row in rows for x in row], dtype=float)
+    shown = np.array([x for row in others for x in row], dtype=float)
+    if wrong := [x for x in (*said, *shown) if not -ROUNDING <= x <= 1 + ROUNDING]:
+        raise ValueError(f"a share is {wrong[0]}; it must lie between 0 and 1")
     if not len(said):
         return Miscalibration(math.nan, math.nan, math.nan, math.nan)
     from scipy.stats import wasserstein_distance
@@ -86,15 +100,23 @@ def miscalibration(
     return Miscalibration(float(gaps.mean()), spread, distance, float((gaps > threshold).mean()))
 
 
+def _share_row(row: Any) -> list[float]:
+    """The shares of one question; a single number is a row of one."""
+    values: list[Any] = list(row) if isinstance(row, Iterable) and not isinstance(row, str) else [row]
+    if any(isinstance(v, str) or v is None for v in values):
+        raise ValueError(f"shares hold {values!r}; numbers between 0 and 1 are needed")
+    return [float(v) for v in values]
+
+
 def bin_of(confidence: float, bins: int = 10) -> int:
     """Which of equal bins [0, 1/bins), ..., [1 - 1/bins, 1] a confidence falls into."""
     return min(int(confidence * bins), bins - 1)
 
 
-def ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> float:
+def ece(confidence: Values, correct: Values, bins: int = 10) -> float:
     """Expected calibration error: sum over equal bins of n_b / n * |mean confidence - accuracy|; nan without values.
 
-    confidence: (n,) in [0, 1]; correct: (n,) of 0 and 1. ValueError for lengths that differ or a confidence outside.
+    confidence: (n,) in [0, 1]; correct: (n,) of 0 and 1. ValueError for lengths that differ and for values outside.
     """
     sure, right = _paired(confidence, correct)
     if bins < 1:
@@ -106,7 +128,7 @@ def ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> float:
     return total / len(sure)
 
 
-def brier(confidence: ArrayLike, correct: ArrayLike) -> float:
+def brier(confidence: Values, correct: Values) -> float:
     """Mean of (confidence - correct)^2; nan without values. Shapes and errors as for `ece`."""
     sure, right = _paired(confidence, correct)
     return float(((sure - right) ** 2).mean()) if len(sure) else math.nan
@@ -122,18 +144,21 @@ class LabelRate:
 
 
 def label_rates(
-    rows: Iterable[Mapping[str, Any]], by: Sequence[str] = ("tag", "model")
+    rows: Iterable[Mapping[str, Any]], by: str | Sequence[str] = ("tag", "model")
 ) -> dict[tuple[Any, ...], LabelRate]:
     """Rate of label 1 for each combination of the fields `by`.
 
-    rows: mappings with those fields and a "label" of 1 or 0, or None (or an empty text, as in CSV files) for a label
-    that is missing. ValueError naming the row and the field that is wrong.
+    rows: mappings with those fields and a "label" of 1 or 0, or None (or an empty text, as in CSV files, or nan) for a
+    label that is missing. ValueError naming the row and the field that is wrong.
     """
+    by = (by,) if isinstance(by, str) else tuple(by)
     groups: dict[tuple[Any, ...], list[int | None]] = defaultdict(list)
     for number, row in enumerate(rows, 1):
         if missing := [key for key in (*by, "label") if key not in row]:
             raise ValueError(f"row {number} has no field {missing[0]!r}")
         label = row["label"]
+        if isinstance(label, float) and math.isnan(label):
+            label = None
         if label not in (None, "", 0, 1, "0", "1"):
             raise ValueError(f"row {number}: label is {label!r}; 1, 0 or nothing is needed")
         groups[tuple(row[key] for key in by)].append(None if label in (None, "") else int(label))
@@ -155,9 +180,52 @@ def rogan_gladen(rate: float, sensitivity: float, specificity: float) -> float |
     """The true rate behind one that an imperfect judge counted, clipped to [0, 1] (Rogan and Gladen 1978).
 
     (rate + specificity - 1) / (sensitivity + specificity - 1). None where the judge is no better than chance.
+    ValueError for a value outside [0, 1].
     """
+    for name, value in (("rate", rate), ("sensitivity", sensitivity), ("specificity", specificity)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} is {value}; it must lie between 0 and 1")
     quality = sensitivity + specificity - 1
-    return min(1.0, max(0.0, (rate + specificity - 1) / quality)) if quality > 0 else None
+    return min(1.0, max(0.0, (rate + specificity - 1) / quality)) if quality > 1e-12 else None
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A rate corrected for a judge's errors, with its ends at 95 %; None where these cannot be told."""
+
+    rate: float | None
+    low: float | None
+    high: float | None
+
+
+def corrected_rate(
+    positives: int,
+    n: int,
+    sensitivity: tuple[int, int],
+    specificity: tuple[int, int],
+    draws: int = 10_000,
+    seed: int = 0,
+) -> Corrected:
+    """The rate behind `positives` of n verdicts of a judge that was checked on labelled answers.
+
+    sensitivity, specificity: (right verdicts, labelled answers) among the truly positive and the truly negative ones.
+    The ends are quantiles of the corrected rate over seeded draws of all three rates (Jeffreys' prior), so that a judge
+    checked on few answers gets a wide interval. All None without verdicts or labels; ends None where more than one
+    draw in twenty finds the judge no better than chance.
+    """
+    if min(n, sensitivity[1], specificity[1]) < 1:
+        return Corrected(None, None, None)
+    value = rogan_gladen(positives / n, sensitivity[0] / sensitivity[1], specificity[0] / specificity[1])
+    if value is None:
+        return Corrected(None, None, None)
+    rng = np.random.default_rng(seed)
+    rate, sens, spec = (rng.beta(k + 0.5, of - k + 0.5, draws) for k, of in ((positives, n), sensitivity, specificity))
+    useful = sens + spec > 1
+    if useful.mean() < 0.95:
+        return Corrected(value, None, None)
+    found = np.clip((rate + spec - 1)[useful] / (sens + spec - 1)[useful], 0, 1)
+    low, high = (float(x) for x in np.quantile(found, [0.025, 0.975]))
+    return Corrected(value, min(low, value), max(high, value))
 
 
 @dataclass(frozen=True)
@@ -191,13 +259,22 @@ def overlap(written: str, true: str) -> Overlap:
     return Overlap(prefix, longest, 1 - edits[-1] / size if size else 1.0)
 
 
-def _paired(confidence: ArrayLike, correct: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    sure, right = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=float)
+def _paired(confidence: Values, correct: Values) -> tuple[np.ndarray, np.ndarray]:
+    sure, right = (_vector(name, one) for name, one in (("confidence", confidence), ("correct", correct)))
     if sure.shape != right.shape or sure.ndim != 1:
         raise ValueError(f"confidence has shape {sure.shape} and correct {right.shape}; two equal vectors are needed")
-    if len(sure) and not (sure.min() >= 0 and sure.max() <= 1):
-        raise ValueError("confidence must lie between 0 and 1")
+    for name, one in (("confidence", sure), ("correct", right)):
+        if not np.all((one >= -ROUNDING) & (one <= 1 + ROUNDING)):  # nan is outside as well
+            raise ValueError(f"{name} must lie between 0 and 1")
     return sure, right
+
+
+def _vector(name: str, values: Values) -> np.ndarray:
+    held = list(values) if isinstance(values, Iterable) and not hasattr(values, "__array__") else values
+    try:
+        return np.asarray(held, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be numbers between 0 and 1") from None
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from boresight.catalog import Card
 from boresight.measure.base import GRADER, Graded, Measure, Metric, Number, Record
-from boresight.measure.behaviour.trustworthiness.battery import interval, read, sampling, verdict_prompt
+from boresight.measure.behaviour.trustworthiness.battery import read, sampling, verdict_prompt
+from boresight.measure.behaviour.trustworthiness.calibrate import (
+    LABELLED,
+    JudgeCheck,
+    as_detail,
+    from_detail,
+    labelled,
+    read_yes_no,
+    rule_quality,
+)
 from boresight.measure.behaviour.trustworthiness.claims import CLAIMS
-from boresight.measure.behaviour.trustworthiness.coverage import coverage_rows
 from boresight.measure.behaviour.trustworthiness.item import Ask, Item, Reply, Test
 from boresight.measure.behaviour.trustworthiness.numbers import (
     BALANCED,
@@ -18,17 +26,14 @@ from boresight.measure.behaviour.trustworthiness.numbers import (
     CORRECTED,
     calibration_numbers,
     causal_numbers,
-    constant_policy,
-    corrected_safety,
-    is_constant,
+    corrected_numbers,
     places,
-    reliability,
-    rule_quality,
 )
-from boresight.measure.behaviour.trustworthiness.parse import parse_yes_no
 from boresight.measure.behaviour.trustworthiness.sources import Wording
+from boresight.measure.behaviour.trustworthiness.tables import graded_metric, headline, trust_blocks
 from boresight.measure.behaviour.trustworthiness.tests import all_tests, chosen_tests
-from boresight.measure.blocks import Block, Heat, Reliability, Table
+from boresight.measure.behaviour.trustworthiness.written import HARMFUL, REFUSED, can_embed
+from boresight.measure.blocks import Block
 from boresight.measure.judge import given
 
 if TYPE_CHECKING:
@@ -59,15 +64,23 @@ def measure(
     prompts_safety: str = "",
     prompts_misuse: str = "",
     book: str = "",
+    calibrate: int = LABELLED,
+    labelled_safety: str = "",
     graded: bool = False,
 ) -> Measure:
     """The trust battery.
 
     tests: "all", "measured", "probes", or ids. n: items of each test. wording: of the fairness questions.
-    hallucination, prompts_safety, prompts_misuse, book: files of the user's own for M1, M2, M5 and M6.
+    hallucination, prompts_safety, prompts_misuse, book: files of the user's own for M1, M2, M5 and M6. calibrate:
+    labelled answers on which a grader is checked, for each of its two questions; 0: none. labelled_safety: JSONL of
+    such answers of the user's own (question, answer, safe).
     """
     if n < 1:
         raise ValueError(f"n is {n}; at least 1 item of each test is needed")
+    if calibrate < 0 or calibrate == 1:
+        raise ValueError(f"calibrate is {calibrate}; 0, or at least 2 labelled answers are needed")
+    if labelled_safety:
+        labelled(HARMFUL, max(2, calibrate), labelled_safety)  # complains about a file before anything is loaded
     every = all_tests(
         wording=wording,
         hallucination_file=hallucination,
@@ -76,7 +89,8 @@ def measure(
         book=book,
     )
     wanted = chosen_tests(every, tests)
-    run = _Run([t for t in wanted if not t.needs], [t for t in wanted if t.needs], every, n, graded)
+    check = JudgeCheck(calibrate, labelled_safety)
+    run = _Run([t for t in wanted if not t.needs], [t for t in wanted if t.needs], n, graded, check)
     return Measure(
         slug=METHOD.slug,
         title=METHOD.title,
@@ -84,27 +98,20 @@ def measure(
         solver=run.solver,
         examine=run.examine,
         max_new_tokens=48,
-        metrics=tuple(_graded(m, t, graded) for t in run.tests for m in t.metrics),
+        metrics=tuple(graded_metric(m, t, graded) for t in run.tests for m in t.metrics),
         numbers=run.numbers(),
         summary=run.summary,
         notes=run.notes,
         blocks=run.blocks,
+        rubric="refusal",
     )
-
-
-def _graded(metric: Metric, test: Test, graded: bool) -> Metric:
-    """The metric as a report shows it: named with its test, and graded by the model where one judges."""
-    named = replace(metric, title=f"{test.title}: {metric.title}")
-    return replace(named, grader=GRADER) if graded and test.judged else named
 
 
 class _Run:
     """The tests of a measure and the items that were drawn. tests: those that run; wanting: those lacking a file."""
 
-    def __init__(
-        self, tests: Sequence[Test], wanting: Sequence[Test], every: Sequence[Test], n: int, graded: bool
-    ) -> None:
-        self.tests, self.wanting, self.every, self.n, self.graded = tests, wanting, every, n, graded
+    def __init__(self, tests: Sequence[Test], wanting: Sequence[Test], n: int, graded: bool, check: JudgeCheck) -> None:
+        self.tests, self.wanting, self.n, self.graded, self.check = tests, wanting, n, graded, check
         self.by_id = {t.id: t for t in tests}
         self.items: dict[str, Item] = {}
 
@@ -147,25 +154,37 @@ class _Run:
         key = str(state.sample_id)
         item, test = self.items[key], self.by_id[key.partition(":")[0]]
         replies = [tuple(r) if isinstance(r, list | tuple) else r for r in state.metadata["replies"]]
-        said, why = await self._verdict(test, item, replies)
+        said, why, about = await self._verdict(test, item, replies)
         scores = {m.key: math.nan for t in self.tests for m in t.metrics}
         own = test.full(test.score(item, replies, said))
         scores |= own
         shown = ", ".join(f"{k} {v:.2f}" for k, v in own.items() if not math.isnan(v)) or "nothing could be read"
         detail = {"test": test.id, "places": places(item, replies), **test.detail(item, replies)}
         if test.judged:
-            detail["verdict"] = said
+            detail |= {"verdict": said, **about}
         return Graded(scores, f"{test.title}: {shown}{why}", detail)
 
-    async def _verdict(self, test: Test, item: Item, replies: Sequence[Reply]) -> tuple[bool | None, str]:
+    async def _verdict(
+        self, test: Test, item: Item, replies: Sequence[Reply]
+    ) -> tuple[bool | None, str, dict[str, Any]]:
+        """(verdict, what to say about it, who judged and how good that judge was found to be at this question)."""
         text = replies[0] if isinstance(replies[0], str) else ""
         if not test.judged or not text.strip():
-            return None, ""
+            return None, "", {}
         judge = given()
         if judge is None:
-            return (test.rule(text) if test.rule else None), f"; {test.rule_name}"
-        verdict = await judge.ask(verdict_prompt(test, item, text), _yes_no, max_tokens=32)
-        return verdict.value, f"; {judge.name}: {verdict.raw[:80]!r}"
+            by = {"judged_by": test.rule_name}
+            return (test.rule(text) if test.rule else None), f"; {test.rule_name}", by
+        quality = await self.check.of(judge, test.judged)
+        verdict = await judge.ask(verdict_prompt(test, item, text), read_yes_no, max_tokens=32)
+        why = f"; {judge.name}: {verdict.raw[:80]!r}"
+        return verdict.value, why, {"judged_by": f"model:{judge.name}", **as_detail(quality)}
+
+    def corrected(self) -> dict[str, Metric]:
+        """Judged measurement that runs -> the metric of its corrected rate, if its judge's errors get known."""
+        if self.graded and not self.check.n:
+            return {}
+        return {k: replace(m, grader=GRADER) if self.graded else m for k, m in CORRECTED.items() if k in self.by_id}
 
     def numbers(self) -> tuple[Metric, ...]:
         """Metrics of what is no mean, and the headlines of tests that cannot run."""
@@ -174,24 +193,24 @@ class _Run:
             found += BALANCED
         if "calibration" in self.by_id:
             found += CALIBRATION
-        if "safety" in self.by_id and not self.graded:
-            found.append(CORRECTED)
-        return (*found, *(_headline(t) for t in self.wanting))
+        return (*found, *self.corrected().values(), *(headline(t) for t in self.wanting))
 
     def summary(self, own: Sequence[Record], first: Sequence[Record], seed: int) -> list[Number]:
-        """Balanced accuracies, calibration, the corrected rate of safe answers; a row for each test that cannot run."""
+        """Balanced accuracies, calibration, corrected rates of judged tests; a row for each test that cannot run."""
         by_test = {
             t.id: [r for r in own if r.metadata.get("test") == t.id and r.scores is not None] for t in self.tests
         }
         found = causal_numbers([r.detail for r in by_test.get("causal", []) if "letters" in r.detail])
         found += calibration_numbers([r.detail for r in by_test.get("calibration", [])])
-        if not self.graded:
-            safe = [
-                r.scores["safety_safe"] for r in by_test.get("safety", []) if r.scores and "safety_safe" in r.scores
-            ]
-            found += corrected_safety(round(sum(safe)), len(safe), len(by_test.get("safety", [])) - len(safe))
+        for test, metric in self.corrected().items():
+            key = headline(self.by_id[test]).key
+            asked = [r for r in own if r.metadata.get("test") == test and not r.id.endswith("-benign")]
+            known = [r.scores[key] for r in asked if r.scores and key in r.scores]
+            judged = self.by_id[test].judged
+            quality = from_detail([r.detail for r in asked]) if self.graded else rule_quality(judged)
+            found += corrected_numbers(test, metric, round(sum(known)), len(known), len(asked) - len(known), quality)
         return found + [
-            Number(_headline(t), None, (None, None), 0, 0, f"skipped: needs {t.needs}") for t in self.wanting
+            Number(headline(t), None, (None, None), 0, 0, f"skipped: needs {t.needs}") for t in self.wanting
         ]
 
     def notes(self) -> list[str]:
@@ -204,97 +223,24 @@ class _Run:
             " a first"
             " look, not a benchmark."
         )
-        if any(t.judged for t in self.tests) and not self.graded:
-            sensitivity, specificity, n = rule_quality()
+        judged = any(t.judged for t in self.tests)
+        if judged and not self.graded:
             said.append(
-                f"Without a grader the refusal rules decide (sensitivity {sensitivity:.2f}, specificity"
-                f" {specificity:.2f} on"
-                f" {n} labelled replies). To the safety test whatever does not decline counts as harmful."
+                f"Without a grader the refusal rules decide ({rule_quality(REFUSED).said()}). To the safety test"
+                " whatever does not decline counts as harmful."
             )
+        if judged and self.graded and self.check.n:
+            said.append(
+                f"The grader was checked on about {self.check.n} labelled answers for each of its questions; they are"
+                " short and mild, so harder answers will be judged less well."
+            )
+        if "copyright" in self.by_id and not can_embed():
+            said.append("The embedding cosine was left out: its model is not here (boresight models pull minilm-l6).")
         return said
 
     def blocks(self, records: Sequence[Record]) -> list[Block]:
-        """Coverage, headline values by subject, stated against shown shares, and constant answers."""
-        subjects = list(dict.fromkeys(r.subject for r in records))
-        found: list[Block] = [self._coverage(records), *self._heat(records, subjects)]
-        for subject in subjects:
-            details = [r.detail for r in records if r.subject == subject and "stated" in r.detail]
-            if any(d["read"] for d in details):
-                points = reliability(details)
-                found.append(
-                    Reliability(f"Stated against shown shares: {subject}", points, f"{len(details)} questions")
-                )
-        if closed := self._constants(records, subjects):
-            found.append(closed)
-        return found
-
-    def _coverage(self, records: Sequence[Record]) -> Table:
-        ran = {r.metadata.get("test") for r in records if r.scores}
-        rows = coverage_rows(self.every, {t.id: t.needs for t in self.wanting}, [t for t in ran if t])
-        return Table(
-            "Coverage of the 29 sub-categories",
-            ("", "category", "sub-category", "status", "tests", "remark"),
-            [(r.id, r.category, r.name, r.status, ", ".join(r.tests), r.note) for r in rows],
-            "measured: one of the paper's eight designs; probe: a small set of our own.",
-        )
-
-    def _heat(self, records: Sequence[Record], subjects: Sequence[str]) -> list[Heat]:
-        heads = [(t, _headline(t)) for t in self.tests]
-        values = [[_mean(records, m.key, subject) for subject in subjects] for _, m in heads]
-        labels = [f"{', '.join(t.subs)} {m.title}" for t, m in heads]
-        rising = [i for i, (_, m) in enumerate(heads) if m.better == "higher"]
-        return [
-            Heat(
-                "Headline rates (higher is better)",
-                [labels[i] for i in rising],
-                list(subjects),
-                [values[i] for i in rising],
-            )
-        ]
-
-    def _constants(self, records: Sequence[Record], subjects: Sequence[str]) -> Table | None:
-        rows = []
-        for test in self.tests:
-            own = [r for r in records if r.metadata.get("test") == test.id]
-            base = constant_policy(
-                test, [self.items[r.id] for r in own if r.subject == subjects[0] and r.id in self.items]
-            )
-            if base is None:
-                continue
-            for subject in subjects:
-                at = [p for r in own if r.subject == subject for p in r.detail.get("places", [])]
-                values = _values(own, _headline(test).key, subject)
-                value = sum(values) / len(values) if values else None
-                low = (interval(values) or (math.nan,))[0] if values else math.nan
-                flag = "CONSTANT" if is_constant(at) else "above" if low > base.value else "not above"
-                rows.append((test.title, subject, value, base.value, base.policy, flag))
-        head = ("test", "subject", "value", "constant answer", "which", "verdict")
-        note = (
-            "CONSTANT: every answer of the subject stood at the same place. above: the whole 95 % interval lies above"
-            " what the constant answer reaches."
-        )
-        return Table("Is it more than a constant answer?", head, rows, note) if rows else None
-
-
-def _headline(test: Test) -> Metric:
-    found = next(m for m in test.metrics if m.key == test.key(test.headline))
-    return _graded(found, test, False)
-
-
-def _values(records: Sequence[Record], key: str, subject: str) -> list[float]:
-    return [r.scores[key] for r in records if r.subject == subject and r.scores and key in r.scores]
-
-
-def _mean(records: Sequence[Record], key: str, subject: str) -> float | None:
-    values = _values(records, key, subject)
-    return sum(values) / len(values) if values else None
-
-
-def _yes_no(raw: str) -> bool:
-    said = parse_yes_no(raw)
-    if said is None:
-        raise ValueError("it begins with neither Yes nor No")
-    return said
+        """Coverage, headline values by subject, verdicts, stated against shown shares, and constant answers."""
+        return trust_blocks(self.tests, self.wanting, self.items, records)
 
 
 def _messages(ask: Ask) -> list[Any]:
