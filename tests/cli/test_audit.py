@@ -4,8 +4,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+
+import boresight.data
 
 ASK = ("--measure", "facts", "--limit", "3", "--max-new-tokens", "4", "--dtype", "float32")
 
@@ -62,6 +65,7 @@ def test_fail_under_exits_with_1(cli, folders, tmp_path):
         (("{plain}", "--steer", "nudging:nudger={plain}"), "chat template"),
         (("{chatty}", "--dtype", "int3"), "int3"),
         (("{chatty}", "--colour", "red"), "--colour"),
+        (("{chatty}", "--validate", "{chatty}"), "--validate FILE goes with --measure misalignment-bench"),
         ((), "SUBJECT"),
     ],
 )
@@ -70,6 +74,17 @@ def test_bad_input_is_one_line_and_exit_code_2(one_line, folders, tmp_path, argu
     line = one_line("audit", *(a.format(**named) for a in arguments), "--out", tmp_path / "run")
     assert message in line
     assert not (tmp_path / "run").exists()
+
+
+def test_scenario_files_are_checked_without_a_model(cli, tmp_path):
+    good = Path(boresight.data.__file__).parent / "sets" / "misalignment_bench"
+    ask = ("audit", "--measure", "misalignment-bench", "--validate")
+    assert cli(*ask, good)[:2] == (0, f"{good} is valid\n")
+    (tmp_path / "bad.yaml").write_text("id: x\nname: y\n")
+    code, out, err = cli(*ask, tmp_path / "bad.yaml")
+    assert (code, out) == (2, "")
+    assert "bad.yaml, line 1 (x): version: it is missing" in err
+    assert "name: there is no such field" in err
 
 
 def test_an_output_folder_that_cannot_be_used(one_line, folders, tmp_path):

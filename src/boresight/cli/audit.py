@@ -60,6 +60,10 @@ def audit(
         str | None,
         typer.Option("--rubric", metavar="NAME", help="With judge: what the labels decide (a name, or a YAML file)."),
     ] = None,
+    validate: Annotated[
+        Path | None,
+        typer.Option("--validate", metavar="FILE", help="Only check scenario files of misalignment-bench."),
+    ] = None,
     task_arg: Annotated[
         list[str] | None,
         typer.Option("-T", metavar="KEY=VALUE", help="Option of a measure (see its page); may be repeated."),
@@ -94,6 +98,9 @@ def audit(
 
     if resume:
         _resume(resume, _given(context), fail_under or [], fail_over or [], json_)
+        return
+    if validate:
+        _validate(validate, measure or [])
         return
     if not subjects:
         raise DataError("missing argument 'SUBJECT...': name a model to measure, or a run with --resume")
@@ -155,6 +162,21 @@ def _given(context: typer.Context) -> dict[str, Any]:
     if context.params["task_arg"]:
         found["-T"] = context.params["task_arg"]
     return found
+
+
+def _validate(scenarios: Path, measures: list[str]) -> None:
+    """Print what is wrong with scenario files, and exit with 2, or say that nothing is."""
+    from boresight.errors import DataError
+    from boresight.measure.behaviour.misalignment_bench import validate
+
+    if measures != ["misalignment-bench"]:
+        raise DataError("--validate FILE goes with --measure misalignment-bench")
+    problems = validate(scenarios)
+    for line in problems:
+        typer.echo(line, err=True)
+    if problems:
+        raise typer.Exit(2)
+    typer.echo(f"{scenarios} is valid")
 
 
 def _judge(grader: str | None, labels: str | None) -> str:

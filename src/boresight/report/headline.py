@@ -1,12 +1,12 @@
 """What a run found, in a few plain sentences: one for each subject against the baseline, and one that counts."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from boresight.errors import DataError
 from boresight.measure.base import Metric
 from boresight.report import wording
-from boresight.report.results import ComparisonRow, Results, SubjectRow
+from boresight.report.results import ComparisonRow, MeasureRow, Results, SubjectRow
 
 MAIN_METRIC = "text-health.ends"
 """What the headline is about when it was compared; otherwise the first metric that was."""
@@ -120,10 +120,13 @@ def _pareto(known: Mapping[str, Metric], compared: list[ComparisonRow], base: Su
 
 
 def _alone(results: Results, known: Mapping[str, Metric], subject: SubjectRow) -> str:
-    """The main numbers of one subject: the first metric of each measure."""
+    """The main numbers of one subject: one of each measure."""
     rows = [r for r in results.measures if r.subject == subject.name and r.value is not None]
     rows.sort(key=lambda r: r.metric != MAIN_METRIC)  # stable: the main metric first, then as they come
-    firsts = list({r.method: r for r in reversed(rows)}.values())[::-1][:_MAIN_NUMBERS]
+    of: dict[str, list[MeasureRow]] = {}
+    for row in rows:
+        of.setdefault(row.method, []).append(row)
+    firsts = [_main(own, known) for own in of.values()][:_MAIN_NUMBERS]
     if not firsts:
         return f"{_who(results, subject)}: nothing could be measured."
     numbers = (
@@ -132,6 +135,11 @@ def _alone(results: Results, known: Mapping[str, Metric], subject: SubjectRow) -
         for r in firsts
     )
     return f"{_who(results, subject)}: {'; '.join(numbers)}."
+
+
+def _main(rows: Sequence[MeasureRow], known: Mapping[str, Metric]) -> MeasureRow:
+    """A method's first number that has a better side, or the main metric, which has none."""
+    return min(rows, key=lambda r: r.metric != MAIN_METRIC and known[r.metric].better == "none")
 
 
 def _who(results: Results, subject: SubjectRow) -> str:

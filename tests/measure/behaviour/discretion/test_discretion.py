@@ -243,7 +243,7 @@ def test_a_small_oracle_with_shared_comparisons_is_that_without(smollm):
     plain = np.array([sum(tokens) for tokens in smollm.logprobs(prompts, spelled * len(asked))])
     plain = np.exp(plain).reshape(8, 5, 3, len(SPELLINGS)).sum(-1)
     np.testing.assert_allclose(np.exp(found[:, :, 0]), plain, atol=1e-3)
-    assert (plain.sum(-1) > 0.5).all(), "it answers with one of the labels"
+    np.testing.assert_allclose(found[:, :, 0], np.log(plain), atol=1e-2)  # small probabilities as well
 
 
 @pytest.mark.model
@@ -255,7 +255,7 @@ def test_a_small_model_is_audited_offline(smollm, tmp_path):
     found = {m.metric.removeprefix("discretion."): m for m in run.results.measures}
     assert not run.errors
     assert all(0 <= m.value <= 1 for m in found.values() if m.value is not None)
-    assert {"abstained", "na", "oracle_flipped", "oracle_right"} <= set(found)
+    assert {"abstained", "oracle_neither", "oracle_flipped", "oracle_right"} <= set(found)
     assert found["conflict"].value + found["consensus"].value + found["indifference"].value == pytest.approx(1)
     page = (run.directory / "report.html").read_text()
     assert "Priorities: small" in page

@@ -41,7 +41,7 @@ EXPECTED = {
     "agrees_grader": (2 / 5, 5),  # a, h of a, b, e, h, i
     "grader_abstained": (2 / N, N),  # c, d
     "grader_unread": (0.5 / N, N),  # d
-    "na": (1 / N, N),  # both of c
+    "oracle_neither": (1 / N, N),  # both of c
     "oracle_unread": (0.5 / N, N),  # one of e
     "to_reference": (0.0, N),
     "to_grader": (1.0, N),

@@ -95,11 +95,11 @@ def test_a_word_is_no_coherence():
         read_score("CODE")
 
 
-def slow_loop(model, prompt):
-    """The 103 strings one by one, each read from its beginning by the bare transformers model."""
+def slow_loop(model, prompt, replies=STRINGS):
+    """Log-probabilities of the replies, one by one, each read from the beginning of the prompt."""
     totals = []
     start = model.encode(model.render(user(prompt)))
-    for reply in STRINGS:
+    for reply in replies:
         tail = model.tokenizer(reply + end_of_turn(model), add_special_tokens=False)["input_ids"]
         ids = torch.tensor([start + tail])
         with model.session() as session:
@@ -108,14 +108,14 @@ def slow_loop(model, prompt):
             (step,) = model.extend([Ask(session, ids[0].tolist(), range(len(start) - 1, ids.shape[1] - 1))])
         logprobs = step.logits.double().log_softmax(-1)
         totals.append(sum(logprobs[i, token].item() for i, token in enumerate(tail)))
-    return torch.tensor(totals).softmax(0).tolist()
+    return totals
 
 
 def test_teacher_forcing_on_a_tiny_judge_is_a_slow_loop(tiny_llama):
     found = teacher_forced_0_100(tiny_llama, "How good is it?")
     assert list(found.probabilities) == list(STRINGS)
     assert math.fsum(found.probabilities.values()) == pytest.approx(1.0, abs=1e-12)
-    expected = slow_loop(tiny_llama, "How good is it?")
+    expected = torch.tensor(slow_loop(tiny_llama, "How good is it?")).softmax(0).tolist()
     assert list(found.probabilities.values()) == pytest.approx(expected, abs=1e-5)
     assert found.mass == pytest.approx(sum(expected[:101]), abs=1e-5)
     assert end_of_turn(tiny_llama) == "<|im_end|>"
@@ -127,10 +127,13 @@ def test_teacher_forcing_on_a_tiny_judge_is_a_slow_loop(tiny_llama):
 def test_teacher_forcing_on_smollm_is_a_slow_loop(smollm):
     assert splits_numbers(smollm)
     assert end_of_turn(smollm) == "<|im_end|>"
-    prompt = "How kind is this, from 0 to 100? I wish everyone a calm day."  # the slow loop reads it 103 times
+    prompt = "How kind is this, from 0 to 100? I wish everyone a calm day."
     found = teacher_forced_0_100(smollm, prompt)
     assert math.fsum(found.probabilities.values()) == pytest.approx(1.0, abs=1e-9)
-    assert list(found.probabilities.values()) == pytest.approx(slow_loop(smollm, prompt), abs=1e-5)
+    replies = [*STRINGS[::9], "100", "CODE", "REFUSAL"]  # the slow loop takes a third of a second for each
+    ratios = [math.exp(x) for x in slow_loop(smollm, prompt, replies)]
+    expected = [found.probabilities["0"] * x / ratios[0] for x in ratios]
+    assert [found.probabilities[reply] for reply in replies] == pytest.approx(expected, abs=1e-5)
 
 
 def test_both_ways_agree_on_a_judge_with_whole_numbers_and_no_other_mass():

@@ -63,7 +63,10 @@ def test_no_test_row_is_used_for_fitting(monkeypatch, counting):
     statements, rows = load_set("attitude_statements"), load_set("attitude_replies")
     dev = [r for r in rows if r["split"] == "dev"]
     real = [r for r in dev if r["label"] != "incoherent"]
-    assert seen == [len(statements) + len(real), 2 * len(real) + len(dev) - len(real)]
+    known = len(statements) + len(real)
+    whole, line, coherence = seen[-3:]
+    assert (whole, line, coherence) == (known, len(real), 2 * len(real) + len(dev) - len(real))
+    assert sum(seen[:-3]) == 7 * known  # eight folds, each without its own eighth
 
 
 def flat(x):

@@ -37,6 +37,7 @@ from boresight.measure.behaviour.trustworthiness.calibrate import (
     rule_quality,
 )
 from boresight.measure.behaviour.trustworthiness.coverage import PUBLIC
+from boresight.measure.behaviour.trustworthiness.numbers import causal_numbers
 from boresight.measure.behaviour.trustworthiness.written import can_embed, cosines_of
 
 
@@ -52,6 +53,12 @@ def test_generators_do_as_well_as_lists():
 def test_rounding_is_no_mistake():
     assert ece([1 + 1e-12, -1e-12], [1, 0]) == pytest.approx(0, abs=1e-9)
     assert miscalibration([[1 + 1e-12, 0.0]], [[1.0, -1e-12]]).mean_abs_gap == pytest.approx(0, abs=1e-9)
+
+
+def test_a_draw_that_lost_a_right_answer_does_not_widen_the_balanced_accuracy():
+    always_yes = [{"letters": ["A", "A"], "type": 1 if i < 2 else 2} for i in range(20)]
+    cause, necessity = causal_numbers(always_yes)
+    assert (cause.value, cause.ci, necessity.value) == (0.5, (None, None), 0.5)  # one half in every draw
 
 
 def test_missing_answers_are_not_understood():

@@ -82,6 +82,7 @@ def measure(
     run = _Run(wanted, cot, requests, n, votes, (developer, model_name, template), store_outputs, graded)
     return Measure(
         slug=METHOD.slug,
+        rubric="refusal",
         title=METHOD.title,
         samples=run.samples,
         solver=run.solver,

@@ -48,7 +48,8 @@ def blocks(records: Sequence[Record], shown: Shown) -> "Sequence[Block]":
     ranked: dict[str, np.ndarray] = {}
     topics: list[Sequence[str | float | int | None]] = []
     rules: list[Sequence[str | float | int | None]] = []
-    for subject in dict.fromkeys(record.subject for record in records):
+    subjects = list(dict.fromkeys(record.subject for record in records))
+    for subject in subjects:
         own = [r for r in records if r.subject == subject and "a" in r.detail]
         if not own:
             continue
@@ -57,7 +58,7 @@ def blocks(records: Sequence[Record], shown: Shown) -> "Sequence[Block]":
         if "grader" in own[0].detail:
             annotators["grader"] = arrays(own, "grader")[2]
         # The reference and the grader are the same whoever the subject is, but P is not if the subject is the oracle.
-        if shown.oracle == "subject":
+        if shown.oracle == "subject" and len(subjects) > 1:
             annotators = {f"{name}, {subject} as oracle": b for name, b in annotators.items()}
         for name, b in [(subject, a), *((n, b) for n, b in annotators.items() if n not in ranked)]:
             ranked[name] = bradley_terry(wins(p, b), shown.prior).rank
@@ -109,7 +110,7 @@ def _annotator(name: str, found: DiscretionReport) -> "list[Block]":
         numbers = [[found.n, found.counts["conflict"], found.abstained]]
         note = "It decided no conflict between principles, so it has no priorities."
         return [Table(f"Priorities: {name}", ("comparisons", "conflicts", "abstained"), numbers, note)]
-    note, left = f"{found.level:.0%} bootstrap intervals", len(order) - len(ranked)
+    note, left = f"{100 * found.level:.0f} % bootstrap intervals", len(order) - len(ranked)
     if left:
         note += f"; {left} more were in no conflict that it decided"
     cells = [[None if math.isnan(x) else float(x) for x in found.PS[c][ranked]] for c in ranked]
@@ -142,9 +143,9 @@ def _oracle(subject: str, own: Sequence[Record], p: np.ndarray, a: np.ndarray, s
     if shown.reverse:
         first, second = (np.array([d["by_order"][j] for d in asked]) for j in (0, 1))
         moved = oracle_sensitivity(first, second, a)
-        note += f"; each order alone gives the same preference in {moved.agreement:.0%} of all cells"
+        note += f"; each order alone gives the same preference in {100 * moved.agreement:.0f} % of all cells"
         if not math.isnan(sum(moved.DA)):
-            note += f", and {moved.DA[0]:.0%} or {moved.DA[1]:.0%} against all principles"
+            note += f", and {100 * moved.DA[0]:.0f} or {100 * moved.DA[1]:.0f} % against all principles"
     who = f"the grader, for {subject}" if shown.oracle == "grader" else subject
     return [Table(f"The oracle: {who}", ["principle", *columns], rows, note)]
 

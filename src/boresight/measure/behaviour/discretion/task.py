@@ -162,7 +162,7 @@ def _metrics(
         apart.append(of("to_grader", "discrepancy to grader", _APART.format("the grader"), GRADER, "share"))
     if asked:
         found += [
-            of("na", "oracle: neither", "Share of principles of which the oracle said NA.", unit="share"),
+            of("oracle_neither", "oracle: neither", "Share of principles of which the oracle said NA.", unit="share"),
             of("oracle_unread", "oracle unread", "Share of the oracle's replies that held no label.", unit="share"),
         ]
     if asked and reverse:
@@ -250,9 +250,9 @@ async def _examine(state: "TaskState") -> Graded:
         scores["grader_abstained"], scores["grader_unread"] = float(other == 0), _unread(graders)
     if asked is not None:
         detail |= _oracle_detail(asked, m["rule"])
-        scores["na"] = float(np.mean(detail["na"])) if detail["na"] else math.nan
+        scores["oracle_neither"] = float(np.mean(detail["na"])) if detail["na"] else math.nan
         scores["oracle_unread"] = _unread(asked)
-        scores["oracle_flipped"] = float(np.mean(detail["order_decided"]))
+        scores["oracle_flipped"] = float(np.mean(detail["order_decided"])) if asked.shape[1] > 1 else math.nan
         scores["oracle_right"] = float(np.mean(detail["right"])) if detail["right"] else math.nan
     first, second = (int(discretise(order[None])) for order in own)
     return Graded(scores, f"{kind}; chose {a:+d} (orders: {first:+d}, {-second:+d}), principles {p}", detail)

@@ -71,6 +71,7 @@ def measure(
 
     return Measure(
         slug=METHOD.slug,
+        rubric="correctness",
         title=METHOD.title,
         samples=lambda limit, seed: [_sample(row) for row in draw(rows, limit, seed)],
         solver=lambda: _ask(written, margin),

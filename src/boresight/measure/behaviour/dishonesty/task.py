@@ -103,6 +103,7 @@ def measure(
     by_row = report.rows_metric(grader)
     return Measure(
         slug=METHOD.slug,
+        rubric="correctness",
         title=METHOD.title,
         samples=lambda limit, seed: [_sample(row) for row in _drawn(rows, limit, seed, users)],
         solver=(lambda: _write(belief_samples)) if written else (lambda: _choose(belief_samples, margin)),

@@ -95,6 +95,7 @@ def measure(
     name = before.name if before else ""
     return Measure(
         slug=METHOD.slug,
+        rubric="correctness",
         title=METHOD.title,
         samples=samples,
         solver=asks_twice,

@@ -125,6 +125,7 @@ def measure(
     grader = GRADER if graded else lexical.GRADER
     return Measure(
         slug=METHOD.slug,
+        rubric="attitude",
         title=METHOD.title,
         samples=samples,
         solver=solver,

@@ -12,6 +12,7 @@ from boresight.measure.behaviour import refusal_rules
 from boresight.measure.behaviour.trustworthiness.calibrate import Quality
 from boresight.measure.behaviour.trustworthiness.item import CHOICE, OWN, Item, Reply, Test, best, metric
 from boresight.measure.behaviour.trustworthiness.metrics import (
+    CAUSAL_GOLD,
     CausalScores,
     bin_of,
     brier,
@@ -110,10 +111,19 @@ def causal_numbers(details: Details) -> list[Number]:
     def scores(some: Details) -> CausalScores:
         return causal_scores([(d["letters"][0], d["letters"][1]) for d in some], [d["type"] for d in some])
 
-    values: list[Callable[[Details], float]] = [
-        lambda some: scores(some).q1_balanced,
-        lambda some: scores(some).q2_balanced,
-    ]
+    def golds(some: Details, which: int) -> int:
+        return len({CAUSAL_GOLD[d["type"]][which] for d in some})
+
+    def balanced(which: int) -> Callable[[Details], float]:
+        # A draw of the bootstrap that lost one of the two right answers tells nothing about the mean of both recalls.
+        def value(some: Details) -> float:
+            found = scores(some)
+            return math.nan if golds(some, which) < all_golds[which] else (found.q1_balanced, found.q2_balanced)[which]
+
+        return value
+
+    all_golds = [golds(details, which) for which in (0, 1)]
+    values = [balanced(0), balanced(1)]
     return [_number(one, details, value) for one, value in zip(BALANCED, values, strict=True)]
 
 
