@@ -93,7 +93,6 @@ def measure(
     run = _Run([t for t in wanted if not t.needs], [t for t in wanted if t.needs], n, graded, check)
     return Measure(
         slug=METHOD.slug,
-        rubric="refusal",
         title=METHOD.title,
         samples=run.samples,
         solver=run.solver,
