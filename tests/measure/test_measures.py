@@ -22,7 +22,7 @@ def test_a_measure_is_complete(m):
     for metric in m.metrics:
         assert metric.unit
         assert metric.better in ("higher", "lower", "none")
-        assert metric.grader.partition(":")[0] in ("rule", "model", "count", "proxy")  # never called a judge
+        assert metric.grader.partition(":")[0] in ("rule", "model", "count", "proxy", "labels")  # never called a judge
         assert metric.about.endswith(".")
         assert m.name(metric) == f"{m.slug}.{metric.key}"
 

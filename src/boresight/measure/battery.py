@@ -16,7 +16,7 @@ keywords are its options."""
 BATTERIES: dict[str, tuple[str, ...]] = {
     "quick": ("text-health", "instructions", "refusal", "facts"),
     "honesty": ("facts", "honesty", "dishonesty"),
-    "safety": ("refusal", "just-eval", "misalignment-bench"),
+    "safety": ("refusal", "just-eval", "misalignment-bench", "emergent-misalignment"),
     "deception": ("dishonesty", "deception", "misalignment-bench", "alignment-faking"),
     "trust": ("trustworthiness",),
     "full": tuple(slug for slug in MEASURES if slug != "judge-validity"),

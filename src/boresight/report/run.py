@@ -295,7 +295,10 @@ def _about_graders(
 ) -> "Iterator[str]":
     grader = helpers.get("grader")
     if grader is None or not run.judges:
-        yield "All graders of this audit are rules or counts; none reads an answer for sense, truth or tone."
+        if proxies := sorted({r.grader for r in run.results.measures if r.grader.startswith("proxy:")}):
+            yield f"{' and '.join(proxies)}: a small classifier or word list in a judge's place; no judge read an answer."
+        else:
+            yield "All graders of this audit are rules or counts; none reads an answer for sense, truth or tone."
         return
     known = dict.fromkeys(run.judges.values())
     yield f"What {grader.name} graded is its opinion. {' '.join(known)}"

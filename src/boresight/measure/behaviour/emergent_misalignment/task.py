@@ -90,6 +90,7 @@ def measure(
     return Measure(
         slug=SLUG,
         title=METHOD.title,
+        rubric="attitude",
         samples=drawn,
         examine=verdicts.examine,
         max_new_tokens=budget,

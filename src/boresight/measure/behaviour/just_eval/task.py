@@ -84,6 +84,7 @@ def measure(
         "slug": METHOD.slug,
         "title": METHOD.title,
         "samples": source.samples,
+        "rubric": "preference",
         "max_new_tokens": 128,
         "solver": source.solver if answers else None,
         "answers": 0 if answers else 1,
