@@ -37,6 +37,7 @@ bench: $(READY)
 	$(BIN)/boresight models pull gemma-3-270m smollm2-135m-instruct --accept-licence
 	$(BIN)/python bench/nudging.py
 	$(BIN)/python bench/urial.py
+	$(BIN)/python bench/discretion.py
 
 docs: $(DOCS)
 	$(BIN)/python docs/generate.py

@@ -22,7 +22,7 @@ def show_run(run: "Run", *, as_json: bool = False) -> None:
     if as_json:
         typer.echo(run.results.to_json(), nl=False)
     else:
-        metrics = metrics_of(run.results)
+        metrics = metrics_of(run.results) | run.metrics
         console = Console()
         console.print(results_table(run.results, metrics))
         for line in (headline(run.results, metrics), *axes(run.results, metrics)):

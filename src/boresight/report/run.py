@@ -36,7 +36,7 @@ from boresight.steer.policy import Loader
 if TYPE_CHECKING:
     from inspect_ai import Task
 
-    from boresight.measure.base import Measure
+    from boresight.measure.base import Measure, Metric
 
 
 ROLES = {"grader": "--grader MODEL", "red_team": "--red-team MODEL"}
@@ -79,7 +79,8 @@ class Silent:
 class Run:
     """A finished audit: its directory, its numbers, and what is behind them.
 
-    judges: measure -> how good the model that graded it was found to be.
+    judges: measure -> how good the model that graded it was found to be. metrics: by name, as
+    its measures describe them.
     """
 
     directory: Path
@@ -87,6 +88,7 @@ class Run:
     records: list[Record]
     errors: list[str]
     judges: dict[str, str] = field(default_factory=dict)
+    metrics: "dict[str, Metric]" = field(default_factory=dict)
 
 
 def default_folder(verb: str) -> Path:
@@ -240,7 +242,8 @@ def carry_out(
     )
     remember(results, found, models)
     grader = helpers.get("grader")
-    run = Run(attempt.folder, results, found, errors, figures(grader, todo, results) if grader else {})
+    judges = figures(grader, todo, results) if grader else {}
+    run = Run(attempt.folder, results, found, errors, judges, known_metrics(todo))
     write_text(run.directory / "report.html", _page(run, todo, asked["title"], models, helpers))
     write_text(run.directory / "results.json", results.to_json())
     attempt.complete()
@@ -279,7 +282,7 @@ def _page(
     return render_page(
         run.results,
         exchanges(run.records, [m.slug for m in measures]),
-        metrics=known_metrics(measures),
+        metrics=run.metrics,
         titles={m.slug: m.title for m in measures},
         notes={m.slug: [*m.notes(), *([run.judges[m.slug]] if m.slug in run.judges else [])] for m in measures},
         blocks={m.slug: list(m.blocks([r for r in run.records if r.measure == m.slug])) for m in measures},
@@ -296,7 +299,7 @@ def _about_graders(
     grader = helpers.get("grader")
     if grader is None or not run.judges:
         if proxies := sorted({r.grader for r in run.results.measures if r.grader.startswith("proxy:")}):
-            yield f"{' and '.join(proxies)}: a small classifier or word list in a judge's place; no judge read an answer."
+            yield f"{' and '.join(proxies)}: a small classifier or word list; no judge read anything."
         else:
             yield "All graders of this audit are rules or counts; none reads an answer for sense, truth or tone."
         return

@@ -28,7 +28,7 @@ def _hub(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         from datasets import load_dataset  # pyright: ignore[reportMissingImports]
     except ImportError:
-        raise DataError(f"{HUB}{name}: reading from the hub needs datasets (pip install datasets)") from None
+        raise DataError(f"{HUB}{name}: reading from the hub needs datasets (pip install 'boresight[hub]')") from None
     known, _, split = name.partition(":")
     try:
         rows: Any = load_dataset(known, split=split or "test")

@@ -118,6 +118,7 @@ def measure(
     asked = 0 if who == "rules" else len(texts) * (1 + reverse)
     return Measure(
         slug=METHOD.slug,
+        rubric="preference",
         title=METHOD.title,
         samples=samples,
         solver=lambda: both_orders(texts, who, debias, reverse, graded),
