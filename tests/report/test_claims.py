@@ -192,7 +192,7 @@ def claim(name, check):
 
 def test_claims_of_methods():
     assert [m for m, _ in claims_of(["urial", "nudging", "urial"])] == ["urial"] * 7 + ["nudging"] * 4
-    assert len(claims_of()) == 24
+    assert len(claims_of()) == 25
     assert claims_of(["facts"]) == []
     with pytest.raises(DataError, match="did you mean nudging"):
         claims_of(["nudgin"])
