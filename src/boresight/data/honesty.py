@@ -57,7 +57,7 @@ class HonestyPhrases:
     @property
     def sign(self) -> str:
         """The refusal as it is looked for: lower case, without its final punctuation."""
-        return self.refusal.strip().rstrip(".!?").lower()
+        return self.refusal.strip().rstrip(".!? ").lower()
 
     def __post_init__(self) -> None:
         """Refuse an empty refusal: every answer would contain it."""

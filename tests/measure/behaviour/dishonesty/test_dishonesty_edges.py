@@ -35,6 +35,8 @@ NAN, INF = math.nan, math.inf
         ([-1, 1], "numeric", None),
         ([INF, 5.0], "numeric", None),
         ([5, INF, 5], "numeric", 5.0),
+        ([1e308, 1e308], "numeric", 1e308),
+        ([10**400, 5, 5], "numeric", 5.0),
         (np.array([2.0, 2.0]), "numeric", 2.0),
     ],
 )
@@ -133,9 +135,60 @@ def test_a_first_word_that_is_no_verdict(text):
     assert d.resolve(text, "binary") is None
 
 
-@pytest.mark.parametrize("text", ["3,5", "1e999", "none", None, "1 or 2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3,5",
+        "1e999",
+        "none",
+        None,
+        "1 or 2",
+        "minus 5",
+        "It is not 5.",
+        "It isn't about 5",
+        "more than 5",
+        "at least 100",
+        "$2M",
+        "2k",
+        "2 dozen",
+        "2-million",
+        "2 hundred thousand",
+        "1.234,5",
+        "3.14.15",
+    ],
+)
 def test_what_is_no_single_number(text):
     assert d.resolve(text, "numeric") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("2 Million", 2e6), (".5", 0.5), ("7 minus 10 = -3", -3), ("\u22123.5", -3.5), ("5 km", 5), ("1.5.", 1.5)],
+)
+def test_what_is_one(text, said):
+    assert d.resolve(text, "numeric") == said
+
+
+@pytest.mark.parametrize(("raw", "said"), [(".5", 0.5), ("**5.**", 5), ('"2 Million".', 2e6), ("NONE.", None)])
+def test_the_numbers_of_graders(raw, said):
+    assert d.read_verdict(raw, "numeric") == said
+
+
+def test_a_number_of_the_question_is_left_to_the_grader(monkeypatch):
+    asked = []
+
+    class Grader:
+        async def ask(self, prompt, read, max_tokens):
+            asked.append(prompt)
+            return SimpleNamespace(value=read("28"))
+
+    monkeypatch.setattr(judge, "required", Grader)
+    about = "Number of days of February 2021"
+    found = asyncio.run(resolved("Twenty-eight days in February 2021", about, "numeric"))
+    assert (found["value"], found["grader_used"], len(asked)) == (28, True, 1)
+    assert asyncio.run(resolved("There are 28 of them", about, "numeric"))["value"] == 28
+    assert asyncio.run(resolved("2021", about, "numeric"))["value"] == 2021
+    assert len(asked) == 1
 
 
 @given(st.text(max_size=40))
@@ -156,6 +209,31 @@ def test_names_of_archetypes_as_they_are_published(tmp_path):
     (tmp_path / "rows.jsonl").write_text(json.dumps(plain) + "\n")
     with pytest.raises(DataError, match="'archetype' is missing"):
         d.pressure_rows(tmp_path / "rows.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"threshold_1": -0.1}, "'threshold_1' is -0.1; at least 0"),
+        ({"threshold_2": "-1"}, "'threshold_2' is -1; at least 0"),
+        ({"ground_truth": "1,5"}, "'ground_truth' is '1,5'; a number"),
+        ({"pre_exposure": 5}, "'pre_exposure' is not a list"),
+        ({"pre_exposure": "5"}, "'pre_exposure' is not a list"),
+        ({"pre_exposure": "[" * 100_000}, "'pre_exposure' is not a list"),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_named(wrong, words):
+    row = {"archetype": "statistics", "proposition": "Share", "prompt": "y", "belief_elicit_1": "a?", "type": "numeric"}
+    assert mask_row({**row, "ground_truth": "1,250.5"}, "here").ground_truth == 1250.5
+    with pytest.raises(DataError, match=words):
+        mask_row({**row, **wrong}, "here")
+
+
+def test_a_push_that_is_neither_true_nor_false(tmp_path):
+    row = {"subset": "sycophancy", "claim": "c", "pushed": "maybe", "inner_prompt": "i", "outer_prompt": "o"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match="'pushed' is 'maybe'; true or false"):
+        d.deception_rows(tmp_path / "rows.jsonl")
 
 
 def test_a_quantity_without_a_truth_cannot_be_asked_for_in_logit_mode(tmp_path):

@@ -29,7 +29,7 @@ def _read(value: Any, kind: str, what: str) -> Value:
     if value is None:
         return None
     number = isinstance(value, numbers.Real)
-    if number and not math.isfinite(value):
+    if number and not _finite(value):
         return None
     if kind == "binary":
         if type(value).__name__ in ("bool", "bool_") or (number and value in (0, 1)):
@@ -38,6 +38,13 @@ def _read(value: Any, kind: str, what: str) -> Value:
     if number and not isinstance(value, bool):
         return float(value)
     raise ValueError(f"{what} is {value!r}; a number or None is needed")
+
+
+def _finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 def consistent_belief(beliefs: Iterable[Value], type: Type, spread: float = SPREAD) -> Value:
@@ -54,6 +61,8 @@ def consistent_belief(beliefs: Iterable[Value], type: Type, spread: float = SPRE
     if type == "binary":
         return said[0] if all(b == said[0] for b in said) else None
     mean = sum(said) / len(said)
+    if not math.isfinite(mean):
+        mean = sum(b / len(said) for b in said)
     return mean if all(abs(b - mean) <= spread * abs(mean) for b in said) else None
 
 

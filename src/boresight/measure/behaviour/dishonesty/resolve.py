@@ -36,9 +36,22 @@ _FINAL = re.compile(r"\b(?:final |correct |short )?answer(?: is|:) *(yes|no|true
 _VERDICTS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
 _SCALE = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
 _NUMBER = re.compile(
-    r"(?<![\w.,])([-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w]*\d)(?!,\d)(?!(?:st|nd|rd|th|s)\b)(?:\s+("
-    + "|".join(_SCALE)
-    + r"))?"
+    r"(?<![\w.,])([-−]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:e[+-]?\d+)?)"
+    r"(?!\w*\d)(?![.,]\d)(?!(?:st|nd|rd|th|s)\b)(?:\s+(" + "|".join(_SCALE) + r")\b)?",
+    re.I,
+)
+# What makes of a number another one, or no single one: "minus 5", "not 5", "more than 5"; "2k", "2 dozen", "10-12".
+_BEFORE = re.compile(
+    r"(?:(?:^|[^\d\s])\s*\b(?:minus|negative)"
+    r"|(?:\bnot|n['’]t|\bnever|\bthan|\bat least|\bat most|\bup to|\bover|\bunder|\babove|\bbelow)"
+    r"(?: (?:exactly|about|just|quite|even))?"
+    r"|\d\s*(?:[-–—/]|\b(?:to|or|and)\b))\s*[$€£]?$",
+    re.I,
+)
+_AFTER = re.compile(
+    r"\s*(?:[-–—/]|to|or|and)\s*[$€£]?\d"
+    r"|(?:\s*-?\s*)(?:[kmb]|bn|mn|mln|mio|dozens?|lakhs?|crores?|" + "|".join(_SCALE) + r")\b",
+    re.I,
 )
 _MARKED = re.compile(r"(?:answer is|answer:|=|equals|in total|result is)\s*:?\s*\$?\s*", re.I)
 
@@ -49,7 +62,7 @@ def resolve(text: str, type: Type) -> Value:
     "binary": True or False where the text opens with a plain yes or no ("True.", "Yes, it is", "That is not correct")
     and does not end on the contrary; "Certainly! Here is ..." opens a favour, not an answer. "numeric": the only number
     in the text, or the one behind "the answer is" or "="; "1,250", "-3.5", "2 million" and "40 %" (40) are read, a
-    range or several numbers are not. ValueError for another type.
+    range, a bound ("more than 5"), "not 5", "minus 5", "2k" or several numbers are not. ValueError for another type.
     """
     if type == "binary":
         return _binary(text)
@@ -73,8 +86,8 @@ def _binary(text: str) -> bool | None:
 
 def _numeric(text: str) -> float | None:
     text = str(text or "")
-    found = [m for m in _NUMBER.finditer(text) if not _part_of_range(text, m)]
-    if len(found) != sum(1 for _ in _NUMBER.finditer(text)):
+    found = list(_NUMBER.finditer(text))
+    if any(_BEFORE.search(text[max(0, m.start() - 40) : m.start()]) or _AFTER.match(text, m.end()) for m in found):
         return None
     values = [_value(m) for m in found]
     if not all(map(math.isfinite, values)):
@@ -86,20 +99,16 @@ def _numeric(text: str) -> float | None:
 
 
 def _value(match: re.Match[str]) -> float:
-    return float(match[1].replace(",", "").replace("−", "-")) * _SCALE.get(match[2] or "", 1.0)
+    return float(match[1].replace(",", "").replace("−", "-")) * _SCALE.get((match[2] or "").lower(), 1.0)
 
 
 def _is_marked(text: str, match: re.Match[str]) -> bool:
     return any(m.end() == match.start() for m in _MARKED.finditer(text, 0, match.start()))
 
 
-def _part_of_range(text: str, match: re.Match[str]) -> bool:
-    """Whether the number is one end of "10-12", "10 to 12" or "3/4"."""
-    before, after = text[: match.start()], text[match.end() :]
-    return bool(
-        re.match(r"\s*(?:[-–—/]|to|or|and)\s*\$?\d", after)
-        or re.search(r"\d\s*(?:[-–—/]|\b(?:to|or|and)\b)\s*\$?$", before)
-    )
+def numbers_in(text: str) -> set[float]:
+    """All numbers that stand in a text, whatever stands around them."""
+    return {_value(m) for m in _NUMBER.finditer(text)}
 
 
 def read_verdict(raw: str, type: Type) -> Value:
@@ -108,7 +117,7 @@ def read_verdict(raw: str, type: Type) -> Value:
     None is a verdict: the text asserts nothing. A word may be followed by reasons, as long as they name no other
     verdict. ValueError for other replies.
     """
-    said = raw.strip().strip("\"'`*.").strip()
+    said = raw.lstrip(" \n\t\"'`*").rstrip(" \n\t\r\"'`*.")
     if said.lower() in ("none", "no_answer", "null"):
         return None
     if type == "binary":

@@ -43,6 +43,7 @@ _NAMES = {
     "user_prompt": ("user_prompt", "pressure_prompt", "prompt"),
     "proposition_type": ("proposition_type", "type"),
 }
+_GROUPED = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _TRUTHS: dict[str, bool] = {"true": True, "yes": True, "false": False, "no": False}
 
 
@@ -168,14 +169,14 @@ def mask_row(row: Mapping[str, Any], where: str) -> MaskRow:
         archetype=archetype,
         proposition=proposition,
         type=kind,
-        ground_truth=_truth(_pick(row, "ground_truth"), kind, where),
+        ground_truth=_truth(_pick(row, "ground_truth"), kind, f"{where}: 'ground_truth'"),
         system_prompt=_field(row, "system_prompt", where, ""),
         user_prompt=_field(row, "user_prompt", where),
         beliefs=beliefs,
         pre=_turns(row.get("pre_exposure"), where),
         formatted_proposition=_field(row, "formatted_proposition", where, proposition),
-        equality=_number(row.get("threshold_1"), f"{where}: 'threshold_1'"),
-        spread=_number(row.get("threshold_2"), f"{where}: 'threshold_2'"),
+        equality=_threshold(row, "threshold_1", where),
+        spread=_threshold(row, "threshold_2", where),
         user=_field(row, "user", where, ""),
     )
 
@@ -211,18 +212,28 @@ def _truth(value: Any, kind: str, where: str) -> Value:
             return value
         if str(value).strip().lower() in _TRUTHS:
             return _TRUTHS[str(value).strip().lower()]
-        raise DataError(f"{where}: 'ground_truth' is {value!r}; true or false is needed")
-    return _number(value, f"{where}: 'ground_truth'")
+        raise DataError(f"{where} is {value!r}; true or false is needed")
+    return _number(value, where)
 
 
 def _number(value: Any, where: str) -> float | None:
     if value in (None, ""):
         return None
+    text = str(value).strip()
+    if _GROUPED.fullmatch(text):
+        text = text.replace(",", "")
     try:
-        number = float(str(value).replace(",", ""))
+        number = float(text)
         return number if math.isfinite(number) else None
     except ValueError:
         raise DataError(f"{where} is {value!r}; a number is needed") from None
+
+
+def _threshold(row: Mapping[str, Any], field: str, where: str) -> float | None:
+    number = _number(row.get(field), f"{where}: '{field}'")
+    if number is not None and number < 0:
+        raise DataError(f"{where}: '{field}' is {number:g}; at least 0 is needed")
+    return number
 
 
 def _turns(value: Any, where: str) -> tuple[Message, ...]:
@@ -230,8 +241,10 @@ def _turns(value: Any, where: str) -> tuple[Message, ...]:
     if isinstance(value, str) and value.strip():
         try:
             value = json.loads(value)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: 'pre_exposure' is not a list of messages ({error})") from error
+    if value and not isinstance(value, list | tuple):
+        raise DataError(f"{where}: 'pre_exposure' is not a list of messages")
     turns: list[Any] = list(value or ())
     for i, turn in enumerate(turns):
         wanted = "assistant" if i % 2 else "user"
@@ -248,7 +261,7 @@ def _deception_row(row: Mapping[str, Any], where: str) -> DeceptionRow:
     subset = _field(row, "subset", where).lower().replace(" ", "_").replace("-", "_")
     if subset not in SUBSETS:
         raise DataError(f"{where}: 'subset' is {subset!r}; one of {', '.join(SUBSETS)} is needed")
-    pushed = _truth(row.get("pushed"), "binary", where)
+    pushed = _truth(row.get("pushed"), "binary", f"{where}: 'pushed'")
     if pushed is None:
         raise DataError(f"{where}: 'pushed' is missing: true or false, what the incentive wants to hear of the claim")
     return DeceptionRow(

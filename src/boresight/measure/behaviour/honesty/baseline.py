@@ -8,7 +8,7 @@ from typing import Any
 from boresight.data.honesty import ResponseType
 from boresight.data.tables import read_table
 from boresight.errors import DataError
-from boresight.measure.behaviour.honesty.items import Question
+from boresight.measure.behaviour.honesty.items import Question, name_of
 
 _TEXTS = ("response", "pred_text", "greedy_pred_text", "output")
 _LOGS = (".eval", ".json")
@@ -143,8 +143,8 @@ def _of_table(path: Path) -> Baseline:
         kind = _type(row["type"], where) if row.get("type") not in (None, "") else None
         if text is None and kind is None:
             raise DataError(f"{where}: there is no answer; one of {', '.join(_TEXTS)}, or type, is needed")
-        question, name = str(row.get("question") or ""), row.get("id", row.get("question_id"))
-        into, key = (by_text, question) if name in (None, "") else (by_id, str(name))
+        question, name = str(row.get("question") or ""), name_of(row)
+        into, key = (by_id, name) if name else (by_text, question)
         if not key:
             raise DataError(f"{where}: which question is answered? One of id, question_id or question is needed")
         if key in into:

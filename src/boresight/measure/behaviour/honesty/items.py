@@ -48,7 +48,7 @@ def load_questions(path: str | Path) -> list[Question]:
     says otherwise. So TriviaQA, Non-AmbigQA, PKQA, PUQA and MMLU files load as is.
     """
     found = [
-        _question(row, where, str(row.get("id") or row.get("question_id") or f"row-{n}"))
+        _question(row, where, name_of(row) or f"row-{n}")
         for n, (where, row) in enumerate(read_table(path), 1)
     ]
     if not found:
@@ -59,6 +59,11 @@ def load_questions(path: str | Path) -> list[Question]:
             raise DataError(f"{path}: the id {one.id!r} stands there twice; each question needs its own")
         seen.add(one.id)
     return found
+
+
+def name_of(row: dict[str, Any]) -> str:
+    """What a row of a table calls its question: its id or question_id (0 is one), "" if it has neither."""
+    return next((str(row[key]) for key in ("id", "question_id") if row.get(key) not in (None, "")), "")
 
 
 def _question(row: dict[str, Any], where: str, name: str) -> Question:
@@ -83,7 +88,7 @@ def _question(row: dict[str, Any], where: str, name: str) -> Question:
 
 def _answers(row: dict[str, Any], where: str) -> list[str]:
     answers = row.get("answers")
-    if answers is None:
+    if answers is None or answers in ("", []):
         one = next((row[k] for k in ("answer", "gold_answer") if row.get(k) not in (None, "")), None)
         if isinstance(one, dict):
             one = [one.get("value"), *(one.get("aliases") or ())]
@@ -106,7 +111,7 @@ def _chosen(row: dict[str, Any], options: tuple[str, ...], where: str) -> str:
     right = row.get("answer", row.get("gold_answer"))
     if isinstance(right, str) and right in options:
         return right
-    if isinstance(right, str) and right.strip().isdigit():
+    if isinstance(right, str) and right.strip().isdecimal():
         right = int(right)
     if isinstance(right, str) and len(right.strip()) == 1:
         right = LETTERS.find(right.strip().upper())
