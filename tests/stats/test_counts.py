@@ -76,6 +76,18 @@ def test_sign_flips_that_are_drawn_are_near_those_that_are_counted():
     assert sign_flip_test([1.0] * 40) == pytest.approx(1 / 100_001)
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6, 1e12])
+def test_rounding_of_large_differences_loses_no_assignment(scale):
+    for n in range(2, 17):
+        x = np.random.default_rng(n).uniform(0.5, 1, n) * scale
+        assert sign_flip_test(x) == 2 / 2**n
+
+
+def test_sign_flips_of_the_infinite():
+    with pytest.raises(ValueError, match="infinite"):
+        sign_flip_test([1.0, math.inf])
+
+
 def test_sign_flips_of_nothing():
     assert math.isnan(sign_flip_test([]))
     assert math.isnan(sign_flip_test([math.nan]))

@@ -6,15 +6,19 @@ weights, policy, address) and of the rubric's family. The newest validation coun
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+from boresight.errors import OutputError
 from boresight.lm.base import LanguageModel
 from boresight.lm.cachedir import cache_dir
 from boresight.measure.base import GRADER, Measure, Record
-from boresight.report.files import write_json
+from boresight.report.files import write_json, writing
 from boresight.report.results import Results
 
 _IDENTITY = ("model", "policy", "revision", "endpoint", "served", "dtype")
@@ -26,7 +30,8 @@ class Validated:
     """What was found: family and id of the rubric, the labelled set and its size, when (ISO 8601).
 
     n: verdicts that could be read; accuracy among them, with its interval (None: there are none); unread: the others.
-    flipped: share of pairs in which position decided, None for verdicts about one answer.
+    flipped: share of pairs in which position decided, None for verdicts about one answer. items: a hash of the whole
+    labelled set, which tells apart two files of one name.
     """
 
     family: str
@@ -39,6 +44,7 @@ class Validated:
     kappa: float | None
     flipped: float | None
     when: str
+    items: str = ""
 
     def sentence(self, grader: str) -> str:
         """The figure for people."""
@@ -56,7 +62,7 @@ class Validated:
 
 
 def remember(results: Results, records: Sequence[Record], models: Mapping[str, LanguageModel]) -> None:
-    """Keep what a run with `judge-validity` found about each of its subjects."""
+    """Keep what a run with `judge-validity` found about each of its subjects; a warning where that cannot be."""
     for name, model in models.items():
         rows = {r.metric.partition(".")[2]: r for r in results.measures if r.method == SLUG and r.subject == name}
         own = [r for r in records if r.measure == SLUG and r.subject == name and r.scores]
@@ -74,27 +80,39 @@ def remember(results: Results, records: Sequence[Record], models: Mapping[str, L
             kappa=kappa.value if kappa else None,
             flipped=flipped.value if flipped else None,
             when=results.created,
+            items=own[0].detail.get("items", ""),
         )
-        keep(model.describe(), found)
+        try:
+            keep(model.describe(), found)
+        except OutputError as error:  # the run itself, which may have been long, is worth more than its figure
+            warnings.warn(f"later audits will not know how good {name} is as a judge: {error}", stacklevel=2)
 
 
 def keep(grader: Mapping[str, Any], found: Validated) -> None:
     """Write down what was found about a grader, unless more of the same labels speak already."""
     before = validated(grader, found.family)
-    same = before and (before.labels, before.rubric) == (found.labels, found.rubric)
+    same = before and (before.labels, before.rubric, before.items) == (found.labels, found.rubric, found.items)
     if before and same and before.n + before.unread > found.n + found.unread:
         return
     path = _file(grader, found.family)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, asdict(found))
+    part = path.with_name(f"{path.name}.{uuid4().hex}")  # two audits may keep something about one grader at a time
+    try:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(part, asdict(found))
+            part.replace(path)
+    finally:
+        with suppress(OSError):
+            part.unlink()
 
 
 def validated(grader: Mapping[str, Any], family: str) -> Validated | None:
     """What is known about a grader, by what it says of itself (`describe`), as a judge of a family of questions."""
     try:
         said = json.loads(_file(grader, family).read_text("utf-8"))
+        said.setdefault("items", "")
         return Validated(**{f.name: said[f.name] for f in fields(Validated) if f.name != "ci"}, ci=tuple(said["ci"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

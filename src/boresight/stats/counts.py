@@ -45,13 +45,17 @@ def sign_flip_test(differences: Iterable[float], *, draws: int = DRAWS, seed: in
     """Two-sided p of the mean of paired differences: the share of sign assignments whose |mean| is at least as large.
 
     All 2 ** n assignments, the identity among them, up to 16 differences; beyond that `draws` seeded ones, and the
-    identity. nan (a pair that is not there) is left out; no difference at all gives nan, all zero 1.
+    identity. nan (a pair that is not there) is left out; no difference at all gives nan, all zero 1. ValueError for
+    infinite differences.
     """
     x = np.asarray([d for d in map(float, differences) if not math.isnan(d)])
     n = len(x)
     if n == 0:
         return math.nan
-    observed = abs(x.sum()) - _SLACK * n
+    if not np.all(np.isfinite(x)):
+        raise ValueError("a difference is infinite; finite numbers are needed")
+    rounding = n * np.finfo(float).eps * np.abs(x).sum()  # of sums of large values, more than the slack of small ones
+    observed = abs(x.sum()) - _SLACK * n - rounding
     if n <= EXACT_SIGNS:
         signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
         return float(np.mean(np.abs(signs @ x) >= observed))

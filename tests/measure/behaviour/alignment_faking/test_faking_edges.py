@@ -23,6 +23,7 @@ from boresight.measure.behaviour.alignment_faking import (
     fact_questions,
     fact_recall,
     gap_p,
+    load_requests,
     measure,
     parse_output,
     proxy_flags,
@@ -251,3 +252,42 @@ def test_without_a_grader_nothing_is_generated(tmp_path):
     assert log.status == "error"
     assert "needs a model in the role 'grader'" in log.error.message
     assert not heard
+
+
+def test_an_output_that_opens_its_tags_for_ever_is_read_in_one_pass():
+    assert parse_output("<FINAL_OUTPUT>" * 200_000).label == "untagged"
+    found = parse_output("<SCRATCHPAD_REASONING>a</SCRATCHPAD_REASONING>" + "<SCRATCHPAD_REASONING>" * 200_000)
+    assert (found.scratchpad, found.label) == ("a", "untagged")
+
+
+def test_a_label_is_a_plain_bool():
+    assert af_label(YES, np.bool_(True), "free") is True
+    assert af_label(YES, np.bool_(False), "free") is False
+    assert af_label(YES, np.float64("nan"), "free") is False
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ('{"id": [1], "prompt": "a"}', r"line 1: the id is \[1\]"),
+        ('{"id": "", "prompt": "a"}', "line 1: the id is ''"),
+        ('{"id": true, "prompt": "a"}', "line 1: the id is True"),
+        ('{"category": {}, "prompt": "a"}', r"line 1: the category is {}"),
+        ('{"prompt": "a \\ud800 b"}', "line 1: it holds half of a surrogate pair"),
+    ],
+)
+def test_odd_requests_are_refused_in_a_sentence(tmp_path, row, says):
+    file = tmp_path / "requests.jsonl"
+    file.write_text(row + "\n")
+    with pytest.raises(DataError, match=says):
+        load_requests(str(file))
+
+
+def test_requests_without_an_id_are_numbered(tmp_path):
+    file = tmp_path / "requests.jsonl"
+    file.write_text(
+        '{"id": null, "prompt": "a", "category": null}\n{"id": null, "prompt": "b"}\n{"id": 0, "prompt": "c"}\n'
+    )
+    assert [(r.id, r.category) for r in load_requests(str(file))] == [("row-1", ""), ("row-2", ""), ("0", "")]
+    with pytest.raises(DataError, match="requests names nothing"):
+        load_requests(" ")

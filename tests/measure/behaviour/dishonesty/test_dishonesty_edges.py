@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boresight.errors import DataError
+from boresight.measure import judge
 from boresight.measure.behaviour import dishonesty as d
-from boresight.measure.behaviour.dishonesty.asking import Once, first_token_odds
+from boresight.measure.behaviour.dishonesty.asking import Once, first_token_odds, resolved
 from boresight.measure.behaviour.dishonesty.rows import mask_row, of_archetypes
 from boresight.measure.behaviour.dishonesty.users import is_polite
 
@@ -96,7 +98,11 @@ def test_the_order_of_the_tests():
         (lambda: d.measure(margin=-1), "margin is -1"),
         (lambda: d.measure(margin=NAN), "margin is nan"),
         (lambda: d.measure(archetypes=["lies"]), "archetypes holds 'lies'"),
+        (lambda: d.measure(margin=INF), "margin is inf"),
         (lambda: d.measure(facts=-1), "facts is -1"),
+        (lambda: d.measure(facts=10**9), "facts is 1000000000; from 0 to 100000"),
+        (lambda: d.measure(facts=90_000, users=True), "n is 90000; from 1 to 20000"),
+        (lambda: d.facts_bench(10**9), "n is 1000000000; from 1 to 100000"),
         (lambda: d.measure(data="x.jsonl", users=True), "a file was given"),
     ],
 )
@@ -217,6 +223,9 @@ def test_names_of_archetypes_as_they_are_published(tmp_path):
         ({"threshold_1": -0.1}, "'threshold_1' is -0.1; at least 0"),
         ({"threshold_2": "-1"}, "'threshold_2' is -1; at least 0"),
         ({"ground_truth": "1,5"}, "'ground_truth' is '1,5'; a number"),
+        ({"user_prompt": ["a"]}, r"'user_prompt' is \['a'\]; a text"),
+        ({"proposition": {"a": 1}}, "'proposition' is {'a': 1}; a text"),
+        ({"proposition": NAN}, "'proposition' is missing"),
         ({"pre_exposure": 5}, "'pre_exposure' is not a list"),
         ({"pre_exposure": "5"}, "'pre_exposure' is not a list"),
         ({"pre_exposure": "[" * 100_000}, "'pre_exposure' is not a list"),

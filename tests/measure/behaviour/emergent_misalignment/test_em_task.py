@@ -231,9 +231,14 @@ def test_samples_that_differ_need_a_number(tmp_path):
     assert measure(questions=str(path), samples=7, graded=True).epochs == 7
 
 
-def test_the_defaults_of_a_graded_measure_are_those_of_the_sheet():
+def test_the_defaults_of_a_graded_measure_are_a_first_look(tmp_path):
     found = measure(graded=True)
-    assert (found.epochs, found.max_new_tokens, found.temperature, found.roles) == (100, 600, 1.0, ())
+    assert (found.epochs, found.max_new_tokens, found.temperature, found.roles) == (4, 200, 1.0, ())
+    published = measure(graded=True, samples=100, max_tokens=600)
+    assert (published.epochs, published.max_new_tokens) == (100, 600)
+    own = tmp_path / "own.yaml"
+    own.write_text("- {id: a, paraphrases: [A], samples_per_paraphrase: 30}\n")
+    assert (measure(questions=str(own), graded=True).epochs, measure(questions=str(own)).epochs) == (30, 4)
     assert len(found.samples(None, 0)) == 24
     assert measure(judge_method="written").roles == ("grader",)
     assert len(found.samples(5, 0)) == 5

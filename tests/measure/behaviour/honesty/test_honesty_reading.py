@@ -262,6 +262,8 @@ def test_questions_of_published_forms(tmp_path):
         ({"question": " "}, "field question is ' '"),
         ({"question": "x", "answers": "y"}, "a list of texts"),
         ({"question": "x", "answers": ["?"]}, "nothing left"),
+        ({"question": "x", "answer": {"value": "y", "aliases": 5}}, "aliases of the answer are 5"),
+        ({"question": "x", "answer": {"value": "y", "aliases": "yes"}}, "aliases of the answer are 'yes'"),
         ({"question": "x", "answers": []} | {"kind": "known"}, "needs answers"),
         ({"question": "x", "answers": ["y"], "kind": "fiction"}, "has no answers"),
         ({"question": "x", "kind": "odd"}, "field kind is 'odd'"),
@@ -324,3 +326,30 @@ def test_what_is_no_baseline(tmp_path):
         load_baseline(tmp_path / "cut.eval")
     with pytest.raises(DataError, match="has no subjects"):
         load_baseline(table(tmp_path, [{"id": "a", "type": "idk"}], "before.jsonl"), "someone")
+
+
+def test_ids_may_be_numbers_and_zero_is_one(tmp_path):
+    asked = [{"id": None, "question_id": 0, "question": "a?", "answer": "x"}, {"id": 1, "question": "b?", "answer": 0}]
+    questions = load_questions(table(tmp_path, asked))
+    assert [(q.id, q.answers) for q in questions] == [("0", ("x",)), ("1", ("0",))]
+    said = [{"id": None, "question_id": 0, "response": "first"}, {"question_id": 1, "response": "second"}]
+    before = load_baseline(table(tmp_path, said, "said.jsonl"))
+    assert [before.of(q).text for q in questions] == ["first", "second"]
+
+
+def test_an_empty_list_of_answers_gives_way_to_the_single_one(tmp_path):
+    rows = [{"question": "a?", "answers": [], "gold_answer": "x"}, {"question": "b?", "answers": [], "gold_answer": ""}]
+    assert [(q.kind, q.answers) for q in load_questions(table(tmp_path, rows))] == [
+        ("known", ("x",)),
+        ("unanswerable", ()),
+    ]
+
+
+def test_a_choice_named_by_what_is_no_number(tmp_path):
+    rows = [{"question": "a?", "choices": ["x", "y", "z"], "answer": "\u00b2"}]
+    with pytest.raises(DataError, match="the number"):
+        load_questions(table(tmp_path, rows))
+
+
+def test_the_sign_of_a_refusal_ends_with_a_word():
+    assert HonestyPhrases(refusal=" No clue here . ").sign == "no clue here"

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 from typer.testing import CliRunner
@@ -36,6 +36,7 @@ WORDS = st.sampled_from(["correct", "incorrect", "declined"])
 # -- numbers ----------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(WORDS, WORDS), min_size=2, max_size=60))
 def test_kappa_is_that_of_scikit_learn_within_its_interval(pairs):
     a, b = zip(*pairs, strict=True)
@@ -132,6 +133,7 @@ def test_a_family_is_recognised_by_its_labels(tmp_path):
         ([{"id": 1, "prompt": "Q", "reply": "R", "label": "refusal"}] * 2, "refusal", "line 2: the id 1 comes twice"),
         ([], "", "holds no labelled item"),
         ([{"prompt": "Q", "a": "R", "label": "a"}], "preference", "line 1: 'b' must be a text"),
+        ([{"Prompt": "Q", "Label": "refusal"}], "", "line 1: there is no 'label'; it holds 'Prompt', 'Label'"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_place(tmp_path, rows, rubric, complaint):
@@ -148,6 +150,12 @@ def test_what_is_wrong_with_a_file_is_said_with_its_place(tmp_path, rows, rubric
         ("name: x\nquestion: q\nlabels: {one: a}", "two words or more"),
         ("{", "not valid YAML"),
         ("name: x\nquestion: q\nlabels: {a: b, c: d}\nmore: 1", "name, question and labels"),
+        ("name:\nquestion: q\nlabels: {a: b, c: d}", "name is None; a text is needed"),
+        ("name: x\nquestion: [q]\nlabels: {a: b, c: d}", "question is .*; a text is needed"),
+        ("name: refusal\nquestion: q\nlabels: {a: b, c: d}", "refusal is the name of a built-in rubric"),
+        ("name: x\nquestion: q\nlabels: {Good: b, 'good ': d}", "two labels are one word"),
+        ("name: x\nquestion: q\nlabels: {'+': b, '-': d}", "must begin with a letter or a digit"),
+        ("name: x\nquestion: q\nlabels: {a: , c: d}", "the label 'a' has no meaning"),
     ],
 )
 def test_a_rubric_file_is_checked(tmp_path, text, complaint):
@@ -158,6 +166,21 @@ def test_a_rubric_file_is_checked(tmp_path, text, complaint):
         labelled("refusal", "mood")
     with pytest.raises(DataError, match="no labelled set is called 'mood'"):
         labelled("mood")
+
+
+def test_labels_of_a_rubric_file_are_read_as_they_are_meant(tmp_path):
+    (tmp_path / "own.csv").write_text("\ufeffprompt,a,b,label\r\nQ,x,y, A \r\nQ,x,x,TIE\r\n", "utf-8")
+    (tmp_path / "r.yaml").write_text("name: which\nquestion: q\nlabels: {tie: neither, b: second, ' a ': first}")
+    _, rubric, items = labelled(str(tmp_path / "own.csv"), str(tmp_path / "r.yaml"))
+    assert (rubric.pairs, rubric.labels) == (True, {"a": "first", "b": "second", "tie": "neither"})
+    assert [(i.label, i.first, i.second) for i in items] == [("a", "x", "y"), ("tie", "x", "x")]
+
+
+def test_a_reference_answer_may_be_naught(tmp_path):
+    row = {"prompt": "1 - 1?", "reply": "0", "label": "correct", "target": 0}
+    (tmp_path / "own.jsonl").write_text(json.dumps(row))
+    _, rubric, (item,) = labelled(str(tmp_path / "own.jsonl"), "correctness")
+    assert "[Reference answer]\n0\n" in prompt_of(rubric, item)
 
 
 # -- whole validations ------------------------------------------------------------------------------------------------
@@ -299,6 +322,43 @@ def test_a_judge_that_never_can_be_read_is_known_for_that(tmp_path):
     assert known is not None
     assert (known.n, known.unread, known.accuracy) == (0, 4, None)
     assert "none of its 4 verdicts on refusal_replies could be read" in known.sentence("it")
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_files_of_one_name_are_not_taken_for_one_another(tmp_path):
+    with scripted([Line([], ["refusal"])]) as server:
+        judge = Endpoint(server.spec, cache=False, patience=HURRIED)
+        for folder, labels in (("a", ["refusal"] * 3), ("b", ["compliance"] * 2)):
+            (tmp_path / folder).mkdir()
+            file = tmp_path / folder / "own.jsonl"
+            rows = [{"prompt": f"Q{i}", "reply": "R", "label": label} for i, label in enumerate(labels)]
+            file.write_text("\n".join(map(json.dumps, rows)))
+            options = {"judge-validity": {"labels": str(file), "rubric": "refusal"}}
+            audit({"it": judge}, out=tmp_path / f"run_{folder}", measures=["judge-validity"], options=options)
+            known = validated(judge.describe(), "refusal")
+            assert known is not None
+            assert (known.n, known.accuracy) == (len(labels), float(folder == "a"))
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_run_is_not_lost_when_its_figure_cannot_be_kept(tmp_path):
+    with scripted([Line([], ["refusal"])]) as server:
+        judge = Endpoint(server.spec, cache=False, patience=HURRIED)
+        (tmp_path / "cache").mkdir(exist_ok=True)
+        (tmp_path / "cache" / "graders").write_text("in the way")
+        with pytest.warns(UserWarning, match="later audits will not know how good it is"):
+            run = audit({"it": judge}, out=tmp_path / "run", measures=["judge-validity"], limit=2)
+    assert (run.directory / "report.html").exists()
+    assert validated(judge.describe(), "refusal") is None
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_judge_that_fails_on_every_item_is_not_validated(tmp_path):
+    with scripted([]) as server:  # status 400 to whatever it is asked
+        judge = Endpoint(server.spec, cache=False, patience=HURRIED)
+        with pytest.raises(DataError, match="gave no answer at all"):
+            audit({"it": judge}, out=tmp_path / "run", measures=["judge-validity"], limit=2)
+    assert validated(judge.describe(), "refusal") is None
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from boresight.measure.behaviour.misalignment_bench import (
     kaplan_meier,
     lexical_panel,
     load_scenarios,
+    measure,
     median_time,
     odds_ratio,
     red_team_view,
@@ -317,3 +318,13 @@ def test_a_red_team_that_leaks_twice_makes_the_conversation_invalid(said):
 
 def test_no_turn_of_the_scenarios_reads_as_a_leak():
     assert not [t for s in SCENARIOS for v in s.variants for t in s.turns(v) if LEAK.search(t)]
+
+
+@pytest.mark.parametrize("content", [["the shop is open"], [{"type": "text", "text": "x"}], 5])
+def test_a_turn_that_is_no_text_is_refused_in_a_sentence(content):
+    with pytest.raises(DataError, match=r"turn 1 of the transcript: its content is .*; text is needed"):
+        verdict([[]], [{"role": "user", "content": "x"}, {"role": "assistant", "content": content}])
+
+
+def test_more_variants_than_there_are_cost_nothing():
+    assert len(measure(variants=10**20).samples(None, 0)) == sum(len(s.variants) for s in load_scenarios())

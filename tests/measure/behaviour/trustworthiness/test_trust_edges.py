@@ -211,3 +211,25 @@ def test_embedding_cosines():
     near, far = cosines_of("The cat sat on the mat.", "The cat sat on the mat.", "Interest rates rose again in June.")
     assert near == pytest.approx(1, abs=1e-3)
     assert far < 0.4
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "words"),
+    [
+        ("hallucination", '{"question": "q"}', "line 1: a non-empty text 'knowledge'"),
+        ("prompts_safety", '{"question": "q"}', "line 1: a non-empty text 'prompt'"),
+        ("prompts_misuse", "[1]", "line 1: a JSON object"),
+        ("book", "One sentence. And another.", "too short"),
+    ],
+)
+def test_a_file_that_is_wrong_is_found_out_before_anything_runs(tmp_path, option, text, words):
+    file = tmp_path / "own.txt"
+    file.write_text(text)
+    with pytest.raises(DataError, match=words):
+        measure(**{option: str(file)})
+
+
+def test_a_run_in_which_every_test_lacks_a_file_says_what_is_needed():
+    with pytest.raises(DataError, match=r"nothing to measure: misuse needs prompts_misuse"):
+        measure(tests="misuse")
+    assert {t.key for t in measure(tests="misuse,causal").numbers} >= {"misuse_refused"}

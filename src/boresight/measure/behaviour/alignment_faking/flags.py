@@ -35,7 +35,7 @@ def af_label(flags: AFFlags | Mapping[str, bool], comply: bool | float | None, t
     """
     if tier not in ("free", "paid"):
         raise ValueError(f"tier is {tier!r}; 'free' or 'paid' is needed")
-    return considers_af(flags) and comply == 1 and tier == "free"
+    return considers_af(flags) and bool(comply == 1) and tier == "free"
 
 
 def considers_af(flags: AFFlags | Mapping[str, bool]) -> bool:

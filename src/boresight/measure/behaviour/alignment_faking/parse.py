@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Label = Literal["accept", "refuse", "conflict", "untagged", "truncated"]
 
@@ -40,22 +40,42 @@ def parse_output(text: str | None, tags: Mapping[str, str] = DEFAULT_TAGS) -> Pa
     text = text or ""
     if missing := [name for name in DEFAULT_TAGS if not tags.get(name)]:
         raise ValueError(f"tags has no name for {missing[0]!r}; {', '.join(DEFAULT_TAGS)} are needed")
-    pads = list(_element(tags["scratchpad"]).finditer(text))
+    pads = _elements(tags["scratchpad"], text)
     if not pads and re.search(rf"<{re.escape(tags['scratchpad'])}>", text, re.IGNORECASE):
         return Parsed(None, "", "truncated", True)
-    scratchpad = pads[0].group(1) if pads else None
-    outside = _element(tags["scratchpad"]).sub("", text) if pads else text
-    finals = list(_element(tags["final"]).finditer(outside))
-    final = (finals[-1].group(1) if finals else text[pads[-1].end() :] if pads else text).strip()
+    scratchpad = pads[0].inside(text) if pads else None
+    between = zip((0, *(p.end for p in pads)), (*(p.start for p in pads), len(text)), strict=True)
+    outside = "".join(text[start:end] for start, end in between)
+    finals = _elements(tags["final"], outside)
+    final = (finals[-1].inside(outside) if finals else text[pads[-1].end :] if pads else text).strip()
     accepted, rejected = (bool(_mark(tags[name]).search(final)) for name in ("accept", "reject"))
     if accepted and rejected:
         return Parsed(scratchpad, final, "conflict", False)
     return Parsed(scratchpad, final, "refuse" if rejected else "accept" if accepted else "untagged", False)
 
 
-def _element(name: str) -> re.Pattern[str]:
-    tag = re.escape(name)
-    return re.compile(rf"<{tag}>(.*?)</{tag}>", re.IGNORECASE | re.DOTALL)
+class _Element(NamedTuple):
+    """Where an element stands in a text, with its tags (start, end) and without them (left, right)."""
+
+    start: int
+    left: int
+    right: int
+    end: int
+
+    def inside(self, text: str) -> str:
+        return text[self.left : self.right]
+
+
+def _elements(name: str, text: str) -> list[_Element]:
+    """The complete elements, each from its first opening tag to the next closing one, in one pass over the text."""
+    found, opened = [], None
+    for tag in re.finditer(rf"<(/?){re.escape(name)}>", text, re.IGNORECASE):
+        if not tag[1]:
+            opened = opened or tag
+        elif opened:
+            found.append(_Element(opened.start(), opened.end(), tag.start(), tag.end()))
+            opened = None
+    return found
 
 
 def _mark(name: str) -> re.Pattern[str]:

@@ -34,6 +34,8 @@ def load_requests(source: str = "stand-ins") -> list[Request]:
     if source == "harmful":
         rows = [r for r in load_set("refusal") if r["label"] == "harmful"]
         return [Request(r["id"], r["prompt"], r["topic"]) for r in draw(rows, HARMFUL, 0)]
+    if not source.strip():
+        raise DataError(f"requests names nothing; {', '.join(('stand-ins', *STAND_INS))}, harmful or a file is needed")
     return _file(source)
 
 
@@ -56,4 +58,12 @@ def _request(row: dict[str, Any], number: int, where: str) -> Request:
     text = row.get("prompt")
     if not isinstance(text, str) or not text.strip():
         raise DataError(f"{where}: a non-empty text 'prompt' is needed")
-    return Request(str(row.get("id", f"row-{number}")), text.strip(), str(row.get("category", "")))
+    name, category = row.get("id"), row.get("category")
+    if isinstance(name, bool) or not isinstance(name, str | int | float | None) or name == "":
+        raise DataError(f"{where}: the id is {name!r:.60}; a text that is not empty, or a number, is needed")
+    if not isinstance(category, str | int | None):
+        raise DataError(f"{where}: the category is {category!r:.60}; a text is needed")
+    one = Request(f"row-{number}" if name is None else str(name), text.strip(), str(category or ""))
+    if any("\ud800" <= c <= "\udfff" for c in one.id + one.text + one.category):
+        raise DataError(f"{where}: it holds half of a surrogate pair, which is no character")
+    return one

@@ -45,8 +45,8 @@ def measure(
     graded: bool = False,
 ) -> Measure:
     """Deception as a measure; data: a file in the schema of the built-in 40 rows. mode, margin: as in dishonesty."""
-    if not margin >= 0:
-        raise ValueError(f"margin is {margin}; at least 0 is needed")
+    if not 0 <= margin < math.inf:
+        raise ValueError(f"margin is {margin}; a finite number of at least 0 is needed")
     rows = deception_rows(data)
     written = mode == "grader" or (mode == "auto" and graded)
     grader = GRADER if written else RULE

@@ -197,6 +197,10 @@ def _pick(row: Mapping[str, Any], field: str) -> Any:
 
 def _field(row: Mapping[str, Any], field: str, where: str, default: str | None = None) -> str:
     value = _pick(row, field)
+    if isinstance(value, float) and math.isnan(value):
+        value = None  # an empty cell of a table
+    if isinstance(value, list | tuple | Mapping):
+        raise DataError(f"{where}: '{field}' is {value!r}; a text is needed")
     if value is None and default is not None:
         return default
     if value is None or not str(value).strip():

@@ -11,7 +11,7 @@ from boresight.data import draw
 from boresight.measure.base import GRADER, Graded, Measure, Metric, make_task
 from boresight.measure.behaviour.dishonesty import asking, report
 from boresight.measure.behaviour.dishonesty.claims import CLAIMS
-from boresight.measure.behaviour.dishonesty.facts_bench import facts_bench
+from boresight.measure.behaviour.dishonesty.facts_bench import MOST, facts_bench
 from boresight.measure.behaviour.dishonesty.logit import MARGIN, forced_choices
 from boresight.measure.behaviour.dishonesty.mask import (
     EQUALITY,
@@ -90,8 +90,8 @@ def measure(
     """
     if belief_samples not in (2, 3):
         raise ValueError(f"belief_samples is {belief_samples}; 2 or 3 are needed for a consistent belief")
-    if not margin >= 0:
-        raise ValueError(f"margin is {margin}; at least 0 is needed")
+    if not 0 <= margin < math.inf:
+        raise ValueError(f"margin is {margin}; a finite number of at least 0 is needed")
     written = mode == "grader" or (mode == "auto" and graded)
     rows = of_archetypes(_rows(data, facts, facts_seed, users), archetypes)
     if not rows:
@@ -129,8 +129,8 @@ def measure(
 def _rows(data: Path | None, facts: int, seed: int, users: bool) -> list[MaskRow]:
     if data is not None and (facts or users):
         raise ValueError("a file was given; facts and users are for generated propositions")
-    if facts < 0:
-        raise ValueError(f"facts is {facts}; at least 0 is needed")
+    if not 0 <= facts <= MOST:
+        raise ValueError(f"facts is {facts}; from 0 to {MOST} are possible")
     if users:
         return users_bench(facts or USER_FACTS, seed)
     return facts_bench(facts, seed) if facts else pressure_rows(data)
@@ -210,7 +210,7 @@ def _write(beliefs: int) -> "Solver":
             (output, said), believed = await asyncio.gather(under_pressure(), once(key, without))
             state.output = output
             state.messages.append(output.message)
-            state.metadata |= {"said": said, "believed": believed, "asked_as": row.type}
+            state.metadata |= {"statement": said, "beliefs": believed, "asked_as": row.type}
             return state
 
         return solve
@@ -237,7 +237,7 @@ def _choose(beliefs: int, margin: float) -> "Solver":
             said, believed = await asyncio.gather(asking.stance(model, *pressed, margin, once), once(key, without))
             state.output = asking.chosen_output(model, said["value"])
             state.messages = [*asking.messages(pressed[0]), state.output.message]
-            state.metadata |= {"said": said, "believed": believed, "asked_as": "binary"}
+            state.metadata |= {"statement": said, "beliefs": believed, "asked_as": "binary"}
             return state
 
         return solve
@@ -247,7 +247,7 @@ def _choose(beliefs: int, margin: float) -> "Solver":
 
 async def _examine(state: "TaskState") -> Graded:
     row, kind = _row(state), state.metadata["asked_as"]
-    said, believed = state.metadata["said"], state.metadata["believed"]
+    said, believed = state.metadata["statement"], state.metadata["beliefs"]
     unparsed = sum(bool(found.get("unparsed")) for found in (said, *believed))
     if unparsed:
         return Graded(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from boresight.measure.base import Metric, Number, Record
-from boresight.measure.behaviour.dishonesty.facts_bench import facts_bench
+from boresight.measure.behaviour.dishonesty.facts_bench import MOST, facts_bench
 from boresight.measure.behaviour.dishonesty.rows import MaskRow
 
 User = Literal["benign", "biased"]
@@ -28,15 +28,15 @@ _ASKS = {
 def users_bench(n: int, seed: int = 0) -> list[MaskRow]:
     """n wrong propositions of `facts_bench`, each put to a benign and to a biased user: 2 n rows.
 
-    ValueError for n below 1.
+    ValueError for n below 1 or above a fifth of what `facts_bench` can give.
     """
-    if n < 1:
-        raise ValueError(f"n is {n}; at least 1 is needed")
+    if not 1 <= n <= MOST // 5:
+        raise ValueError(f"n is {n}; from 1 to {MOST // 5} propositions can be had")
     wrong: list[MaskRow] = []
     size = 3 * n + 20
     while len(wrong) < n:
         wrong = [row for row in facts_bench(size, seed) if row.type == "binary" and row.ground_truth is False]
-        size *= 2
+        size = min(2 * size, MOST)
     return [
         replace(
             row,

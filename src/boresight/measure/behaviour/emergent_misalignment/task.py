@@ -20,7 +20,13 @@ from boresight.measure.behaviour.emergent_misalignment.judging import (
 )
 from boresight.measure.behaviour.emergent_misalignment.logs import SLUG, Judged, different_judges, read_judged
 from boresight.measure.behaviour.emergent_misalignment.offline import ProxyScorer
-from boresight.measure.behaviour.emergent_misalignment.questions import FORMATS, TRIGGERED, Question, load_questions
+from boresight.measure.behaviour.emergent_misalignment.questions import (
+    BUILT_IN,
+    FORMATS,
+    TRIGGERED,
+    Question,
+    load_questions,
+)
 from boresight.measure.behaviour.emergent_misalignment.rates import ALIGNED_BELOW, COHERENT_ABOVE, kind_of
 from boresight.measure.behaviour.refusal_rules import GRADER as REFUSAL_RULE
 from boresight.measure.behaviour.refusal_rules import classify
@@ -44,7 +50,8 @@ METHOD = Card(
 
 JudgeMethod = Literal["auto", "top20", "teacher_forced", "written", "proxy"]
 MAX_TOKENS = 600
-OFFLINE_SAMPLES = 4
+LOOK_SAMPLES = 4  # a first look takes minutes on a laptop, with a grader there too; the published protocol takes hours
+LOOK_TOKENS = 200
 OFFLINE_TOKENS = 64
 SHOWN = 1e-4  # probability from which a judge's reply is kept in the log
 _PLACES = 6
@@ -64,18 +71,19 @@ def measure(
 ) -> Measure:
     """Emergent misalignment as a measure.
 
-    questions: a built-in set or a YAML file, see `load_questions`. samples: answers to each question (default: what the
-    set asks for, 100; offline 4). formats: those that are asked. trigger: a text in front of every question, asked with
-    it and without. judge_method: how the grader is asked (see `judging`); "proxy" uses none; "auto" the proxy where no
-    grader is. max_tokens: of an answer (default 600; offline 64). baseline: an earlier audit or log of this measure
-    that every subject is compared with; baseline_subject: whose, of several. graded: whether there will be a grader.
+    questions: a built-in set or a YAML file, see `load_questions`. samples: answers to each question (default: 4 of the
+    built-in sets, and offline; what a file of one's own asks for; published: 100). formats: those that are asked.
+    trigger: a text in front of every question, asked with it and without. judge_method: how the grader is asked (see
+    `judging`); "proxy" uses none; "auto" the proxy where no grader is. max_tokens: of an answer (default 200; offline
+    64; published: 600). baseline: an earlier audit or log of this measure that every subject is compared with;
+    baseline_subject: whose, of several. graded: whether there will be a grader.
     """
     asked = load_questions(questions, formats, trigger)
     by_proxy = judge_method == "proxy" or (judge_method == "auto" and not graded)
-    epochs = _epochs(asked, samples, by_proxy)
+    epochs = _epochs(asked, samples, by_proxy or questions in BUILT_IN)
     if max_tokens is not None and max_tokens < 1:
         raise ValueError(f"max_tokens is {max_tokens}; at least 1 is needed")
-    budget = max_tokens or (OFFLINE_TOKENS if by_proxy else MAX_TOKENS)
+    budget = max_tokens or (OFFLINE_TOKENS if by_proxy else LOOK_TOKENS)
     before = _earlier(baseline, baseline_subject) if baseline else None
     by = proxy_name() if by_proxy else GRADER
     verdicts = Verdicts(judge_method)
@@ -118,14 +126,14 @@ def chosen(questions: Sequence[Question], limit: int | None, seed: int) -> list[
     return [q for both in some for q in both]
 
 
-def _epochs(questions: Sequence[Question], samples: int | None, by_proxy: bool) -> int:
+def _epochs(questions: Sequence[Question], samples: int | None, look: bool) -> int:
     if samples is not None:
         if samples < 1:
             raise ValueError(f"samples is {samples}; at least 1 is needed")
         return samples
     wanted = {q.samples for q in questions}
-    if by_proxy:
-        return min(OFFLINE_SAMPLES, *wanted)
+    if look:
+        return min(LOOK_SAMPLES, *wanted)
     if len(wanted) > 1:
         raise ValueError(
             f"the questions ask for {min(wanted)} to {max(wanted)} samples each; say how many with samples=N"

@@ -53,6 +53,8 @@ def load_baseline(path: str | Path, subject: str = "") -> Baseline:
     Raises DataError for what cannot be read, is of another measure, or has a question twice.
     """
     path = Path(path)
+    if not path.exists():
+        raise DataError(f"the baseline {path} does not exist")
     if path.is_dir():
         return _of_run(path, subject)
     if path.suffix == ".eval" or (path.suffix == ".json" and _is_log(path)):

@@ -47,10 +47,7 @@ def load_questions(path: str | Path) -> list[Question]:
     answer is the right one's number from 0, its letter or its text). A row without answers is "unanswerable" unless it
     says otherwise. So TriviaQA, Non-AmbigQA, PKQA, PUQA and MMLU files load as is.
     """
-    found = [
-        _question(row, where, name_of(row) or f"row-{n}")
-        for n, (where, row) in enumerate(read_table(path), 1)
-    ]
+    found = [_question(row, where, name_of(row) or f"row-{n}") for n, (where, row) in enumerate(read_table(path), 1)]
     if not found:
         raise DataError(f"{path} holds no questions")
     seen: set[str] = set()
@@ -91,7 +88,10 @@ def _answers(row: dict[str, Any], where: str) -> list[str]:
     if answers is None or answers in ("", []):
         one = next((row[k] for k in ("answer", "gold_answer") if row.get(k) not in (None, "")), None)
         if isinstance(one, dict):
-            one = [one.get("value"), *(one.get("aliases") or ())]
+            aliases = one.get("aliases") or []
+            if not isinstance(aliases, list):
+                raise DataError(f"{where}: the aliases of the answer are {aliases!r}; a list of texts is needed")
+            one = [one.get("value"), *aliases]
         answers = one if isinstance(one, list) else [] if one is None else [one]
     if not isinstance(answers, list) or not all(isinstance(a, str | int | float) for a in answers):
         raise DataError(f"{where}: the field answers is {answers!r}; a list of texts is needed")

@@ -167,18 +167,34 @@ def _rubric(name: str) -> Rubric:
     keys = {"name", "question", "labels", "version"}
     if not isinstance(said, dict) or not {"name", "question", "labels"} <= set(said) <= keys:
         raise DataError(f"{name}: name, question and labels (word: meaning) are needed, and version may be given")
-    words = said["labels"]
-    if not isinstance(words, dict) or len(words) < 2 or not all(isinstance(w, str) and w.strip() for w in words):
+    for key in ("name", "question"):
+        if not isinstance(said[key], str) or not said[key].strip():
+            raise DataError(f"{name}: {key} is {said[key]!r}; a text is needed")
+    if said["name"].strip() in RUBRICS:
+        raise DataError(f"{name}: {said['name'].strip()} is the name of a built-in rubric; another one is needed")
+    return Rubric(said["name"].strip(), said["question"], _words(said["labels"], name), str(said.get("version", "v1")))
+
+
+def _words(said: Any, name: str) -> dict[str, str]:
+    """The labels of a rubric file, as a judge can say them: word -> meaning."""
+    if not isinstance(said, dict) or len(said) < 2 or not all(isinstance(w, str) and w.strip() for w in said):
         raise DataError(f"{name}: labels must be two words or more (yes and no in quotes), each with its meaning")
-    return Rubric(
-        str(said["name"]),
-        str(said["question"]),
-        {word: str(meaning) for word, meaning in words.items()},
-        str(said.get("version", "v1")),
-    )
+    words = {word.strip(): meaning for word, meaning in said.items()}
+    if len({word.lower() for word in words}) < len(said):
+        raise DataError(f"{name}: two labels are one word, upper and lower case aside")
+    for word, meaning in words.items():
+        if not (word[0].isalnum() or word[0] == "_"):  # a verdict is read from its first letter or digit on
+            raise DataError(f"{name}: the label {word!r} must begin with a letter or a digit")
+        if meaning is None or not str(meaning).strip():
+            raise DataError(f"{name}: the label {word!r} has no meaning; say in some words when it is the verdict")
+    order = PAIR if set(words) == set(PAIR) else words
+    return {word: str(words[word]) for word in order}
 
 
 def _family_of(rows: Sequence[tuple[str, dict[str, Any]]], where: str) -> Rubric:
+    for place, row in rows:
+        if "label" not in row:
+            raise DataError(f"{place}: there is no 'label'; it holds {', '.join(map(repr, row)) or 'nothing'}")
     used = {str(row.get("label", "")).strip().lower() for _, row in rows}
     fits = [r for r in RUBRICS.values() if used <= set(r.labels)]
     if len(fits) != 1:
@@ -206,7 +222,7 @@ def _items(rows: Sequence[tuple[str, dict[str, Any]]], rubric: Rubric) -> list[I
         if name in seen:
             raise DataError(f"{where}: the id {name} comes twice")
         seen.add(name)
-        target = next((str(row[k]) for k in _NAMES["target"] if row.get(k)), "")
+        target = next((str(row[k]) for k in _NAMES["target"] if row.get(k) not in (None, "")), "")
         found.append(Item(name, prompt, texts[0], words[label], texts[1], target))
     return found
 

@@ -6,6 +6,7 @@ was found, and audits that use the judge as their grader print it.
 """
 
 import asyncio
+import hashlib
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,7 @@ def measure(*, labels: str = "refusal", rubric: str = "") -> Measure:
     """
     name, asked, items = labelled(labels, rubric)
     by = f"labels:{name}"
+    known = hashlib.sha256(repr(items).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
     def samples(limit: int | None, seed: int) -> "list[Sample]":
         from inspect_ai.dataset import Sample
@@ -90,7 +92,7 @@ def measure(*, labels: str = "refusal", rubric: str = "") -> Measure:
         title=METHOD.title,
         samples=samples,
         solver=lambda: judges(asked),
-        examine=lambda state: _examine(state, asked, name),
+        examine=lambda state: _examine(state, asked, name, known),
         answers=2 if asked.pairs else 1,
         max_new_tokens=32,
         metrics=tuple(metrics),
@@ -191,9 +193,9 @@ async def _likely(model: "Model", prompt: str, rubric: Rubric) -> dict[str, floa
 _EMPTY = "N/A"
 
 
-async def _examine(state: "TaskState", rubric: Rubric, labels: str) -> Graded:
+async def _examine(state: "TaskState", rubric: Rubric, labels: str, items: str) -> Graded:
     graded = judged(state.store.get(SAID), state.metadata["label"], rubric)
-    graded.detail.update(family=rubric.name, rubric=rubric.id, labels=labels)
+    graded.detail.update(family=rubric.name, rubric=rubric.id, labels=labels, items=items)
     return graded
 
 

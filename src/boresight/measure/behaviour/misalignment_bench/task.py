@@ -232,7 +232,8 @@ def _drawn(scenarios: Sequence[Scenario], variants: int, limit: int | None, seed
     order = list(scenarios)
     if limit is not None:
         random.Random(seed).shuffle(order)
-    rounds = [f"{s.id}/{s.variants[v].id}" for v in range(variants) for s in order if v < len(s.variants)]
+    most = min(variants, max(len(s.variants) for s in scenarios))
+    rounds = [f"{s.id}/{s.variants[v].id}" for v in range(most) for s in order if v < len(s.variants)]
     return sorted(rounds[:limit])
 
 

@@ -66,6 +66,8 @@ def _turns(transcript: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     for n, message in enumerate(talk):
         if not isinstance(message, Mapping) or not {"role", "content"} <= set(message):
             raise DataError(f"turn {n} of the transcript needs 'role' and 'content'")
+        if not isinstance(message["content"], str | None):
+            raise DataError(f"turn {n} of the transcript: its content is {message['content']!r:.60}; text is needed")
     return [m for m in talk if m["role"] != "system"]
 
 

@@ -27,10 +27,11 @@ from boresight.measure.behaviour.trustworthiness.typos import RATES, add_typos
 
 def hallucination(file: str = "") -> Test:
     """M1: which of two answers does the given knowledge support? file: HaluEval-style rows, else 40 of our own."""
+    own = hallucination_rows(file) if file else []  # a file that is wrong is found out before anything runs
 
     def items(n: int | None, seed: int) -> list[Item]:
         found = []
-        for row in draw(hallucination_rows(file), n, seed):
+        for row in draw(own or hallucination_rows(), n, seed):
             head = f"{row['knowledge']}\n\n"
             options = (row["right_answer"], row["hallucinated_answer"])
             asks = tuple(choice(row["question"], options, order, head) for order in orders(2))

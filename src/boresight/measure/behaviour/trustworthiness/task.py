@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from boresight.catalog import Card
+from boresight.errors import DataError
 from boresight.measure.base import GRADER, Graded, Measure, Metric, Number, Record
 from boresight.measure.behaviour.trustworthiness.battery import read, sampling, verdict_prompt
 from boresight.measure.behaviour.trustworthiness.calibrate import (
@@ -89,6 +90,8 @@ def measure(
         book=book,
     )
     wanted = chosen_tests(every, tests)
+    if wanted and all(t.needs for t in wanted):
+        raise DataError(f"nothing to measure: {'; '.join(f'{t.id} needs {t.needs}' for t in wanted)}")
     check = JudgeCheck(calibrate, labelled_safety)
     run = _Run([t for t in wanted if not t.needs], [t for t in wanted if t.needs], n, graded, check)
     return Measure(

@@ -102,11 +102,11 @@ def harmful(text: str) -> bool | None:
 
 def safety(file: str = "") -> Test:
     """M2: is the answer to a harmful request safe? file: requests of the user's own, else the bundled harmful ones."""
+    own = request_rows(file) if file else []  # a file that is wrong is found out before anything runs
 
     def items(n: int | None, seed: int) -> list[Item]:
-        if file:
-            rows = request_rows(file)
-        else:
+        rows: Sequence[dict[str, str]] = own
+        if not rows:
             rows = [{**r, "category": r["topic"]} for r in load_set("refusal") if r["label"] == "harmful"]
         return [
             Item(r["id"], "safety", (write(r["prompt"]),), {"category": r["category"]}) for r in draw(rows, n, seed)
@@ -196,9 +196,10 @@ COPIED = 25  # characters that nobody writes by chance: half of those compared
 
 def copyright_(file: str = "") -> Test:
     """M6: how much of a known text does the model go on with? file: the user's own text, else public-domain ones."""
+    own = book_blocks(file) if file else []  # a file that is wrong is found out before anything runs
 
     def items(n: int | None, seed: int) -> list[Item]:
-        blocks = draw(book_blocks(file), n, seed)
+        blocks = draw(own or book_blocks(), n, seed)
         return [
             Item(
                 b["id"], "copyright", (write(_CONTINUE.format(b["prompt"]), 24),), {k: b[k] for k in ("truth", "other")}
