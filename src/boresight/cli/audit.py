@@ -93,7 +93,7 @@ def audit(
     from boresight.report.files import claimed
     from boresight.report.metrics import known_metrics
     from boresight.report.run import audit as run_audit
-    from boresight.report.run import default_folder, load_subjects, require_roles
+    from boresight.report.run import default_folder, load_subjects, require_roles, require_samples
     from boresight.steer.policy import Loader
 
     if resume:
@@ -111,7 +111,7 @@ def audit(
         _token_shift(subjects, prompts, limit, max_new_tokens, out, seed, limits, dtype, device, json_)
         return
     if subjects == ["judge"]:
-        subjects, measure, grader = [_judge(grader, labels)], ["judge-validity"], None
+        subjects, measure, grader = [_judge(grader, labels, measure, task_arg)], ["judge-validity"], None
         own = {"judge-validity": {"labels": labels} | ({"rubric": rubric} if rubric else {})}
     elif labels or rubric:
         raise DataError("--labels and --rubric go with 'boresight audit judge --grader MODEL'")
@@ -124,6 +124,7 @@ def audit(
     todo = chosen("", slugs, options, graded=grader is not None)
     specs = {role: spec for role, spec in (("grader", grader), ("red_team", red_team)) if spec}
     require_roles(todo, specs)
+    require_samples(todo, limit, seed)
     known = known_metrics(todo)
     under, over = parse_limits(fail_under or [], known), parse_limits(fail_over or [], known, "--fail-over")
     with claimed(out or default_folder("audit")) as folder, said_if_interrupted(folder):
@@ -179,7 +180,7 @@ def _validate(scenarios: Path, measures: list[str]) -> None:
     typer.echo(f"{scenarios} is valid")
 
 
-def _judge(grader: str | None, labels: str | None) -> str:
+def _judge(grader: str | None, labels: str | None, measures: list[str] | None, options: list[str] | None) -> str:
     """The spec of the model that is validated as a judge."""
     from boresight.errors import DataError
 
@@ -188,6 +189,8 @@ def _judge(grader: str | None, labels: str | None) -> str:
             "audit judge needs --grader MODEL and --labels FILE (or refusal, correctness, attitude, preference);"
             " a model folder called judge is named ./judge"
         )
+    if measures or options:
+        raise DataError("audit judge takes --labels and --rubric, and neither --measure nor -T")
     return grader
 
 

@@ -155,6 +155,7 @@ def audit(
     slugs, options = planned(battery, [measures] if isinstance(measures, str) else measures, options)
     todo = chosen("", slugs, options, graded="grader" in roles)
     require_roles(todo, roles)
+    require_samples(todo, limit, seed)
     with claimed(out) as folder:
         if isinstance(subjects, Mapping):
             loader = Loader()
@@ -200,6 +201,12 @@ def require_roles(measures: "Sequence[Measure]", roles: Mapping[str, Any]) -> No
                 raise DataError(
                     f"{measure.slug} needs a model as its {role.replace('_', ' ')}: name one with {ROLES[role]}"
                 )
+
+
+def require_samples(measures: "Sequence[Measure]", limit: int | None, seed: int) -> None:
+    """DataError if a measure cannot draw its prompts here: what it lacks is said before anything is loaded."""
+    for measure in measures:
+        measure.samples(limit, seed)
 
 
 def carry_out(

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from hurried import HURRIED
 from typer.testing import CliRunner
 
 from boresight.cli import app
@@ -14,6 +13,7 @@ from boresight.measure.battery import chosen
 from boresight.measure.engine import announced
 from boresight.report.resume import resume
 from boresight.report.run import Silent, audit
+from hurried import HURRIED
 
 pytestmark = pytest.mark.model
 

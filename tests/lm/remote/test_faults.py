@@ -5,7 +5,6 @@ import threading
 import time
 
 import pytest
-from hurried import HURRIED
 
 from boresight.chat import user
 from boresight.errors import ModelError
@@ -14,6 +13,7 @@ from boresight.lm.remote.endpoint import Endpoint
 from boresight.lm.remote.retry import Patience
 from boresight.lm.remote.usage import Price
 from boresight.measure.engine import Engine
+from hurried import HURRIED
 
 pytestmark = pytest.mark.model
 SHORT = Sampling(max_new_tokens=6)

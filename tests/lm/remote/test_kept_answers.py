@@ -4,11 +4,11 @@ import subprocess
 import sys
 
 import pytest
-from hurried import HURRIED
 
 from boresight.chat import user
 from boresight.lm.base import Sampling
 from boresight.lm.remote.endpoint import Endpoint
+from hurried import HURRIED
 
 pytestmark = pytest.mark.model
 SHORT = Sampling(max_new_tokens=6)

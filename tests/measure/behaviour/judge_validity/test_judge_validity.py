@@ -367,6 +367,8 @@ def test_a_judge_that_fails_on_every_item_is_not_validated(tmp_path):
         (["judge", "--labels", "refusal"], "audit judge needs --grader MODEL and --labels FILE"),
         (["judge", "--grader", "smollm2-135m-instruct"], "audit judge needs --grader MODEL and --labels FILE"),
         (["smollm2-135m-instruct", "--labels", "refusal"], "--labels and --rubric go with"),
+        (["judge", "--grader", "x", "--labels", "refusal", "-T", "labels=attitude"], "neither --measure nor -T"),
+        (["judge", "--grader", "x", "--labels", "refusal", "--measure", "facts"], "neither --measure nor -T"),
         (["judge", "--grader", "x/y", "--labels", "nothing"], "no labelled set is called 'nothing'"),
         (["judge", "--grader", "x/y", "--labels", "no.jsonl"], "no.jsonl does not exist"),
     ],
