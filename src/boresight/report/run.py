@@ -307,7 +307,7 @@ def _about_graders(
     if grader is None or not run.judges:
         if proxies := sorted({r.grader for r in run.results.measures if r.grader.startswith("proxy:")}):
             yield f"{' and '.join(proxies)}: a small classifier or word list; no judge read anything."
-        else:
+        elif not all(r.grader.startswith("labels:") for r in run.results.measures):
             yield "All graders of this audit are rules or counts; none reads an answer for sense, truth or tone."
         return
     known = dict.fromkeys(run.judges.values())

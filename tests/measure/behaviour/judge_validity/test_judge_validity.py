@@ -250,6 +250,7 @@ def test_a_scripted_judge_gets_the_numbers_worked_out_by_hand(tmp_path):
     page = (run.directory / "report.html").read_text()
     assert "labels and verdicts" in page
     assert "calibration" in page
+    assert "All graders of this audit are rules" not in page, "they are labels"
     known = validated(judge.describe(), "tone")
     assert known is not None
     assert (known.n, known.unread, known.accuracy, known.kappa, known.labels) == (8, 1, 0.75, 0.5, "tone.jsonl")
