@@ -21,7 +21,7 @@ from boresight.measure.base import GRADER, Measure, Record
 from boresight.report.files import write_json, writing
 from boresight.report.results import Results
 
-_IDENTITY = ("model", "policy", "revision", "endpoint", "served", "dtype")
+_IDENTITY = ("model", "policy", "revision", "endpoint", "served")
 SLUG = "judge-validity"
 
 

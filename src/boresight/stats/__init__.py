@@ -1,5 +1,11 @@
 """Intervals, tests, agreement and sample sizes, each a pure function: arrays in, numbers out."""
 
+from boresight.stats.calibration import (
+    Calibration,
+    calibration,
+    calibration_difference,
+    expected_calibration_error,
+)
 from boresight.stats.counts import (
     cluster_bootstrap,
     clustered_stderr,
@@ -21,14 +27,21 @@ from boresight.stats.estimates import (
     sample_size_paired,
     sample_size_two_proportions,
 )
+from boresight.stats.ranking import auc, auroc
 
 __all__ = [
+    "Calibration",
     "Difference",
     "Estimate",
+    "auc",
+    "auroc",
     "bootstrap_mean",
+    "calibration",
+    "calibration_difference",
     "cluster_bootstrap",
     "clustered_stderr",
     "cohens_kappa",
+    "expected_calibration_error",
     "holm",
     "mcnemar",
     "mcnemar_exact",

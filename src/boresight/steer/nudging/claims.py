@@ -1,7 +1,7 @@
 """What the Nudging paper claims, and what two small models can show of it (nudging sheet, section 5)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from boresight.chat import user
 from boresight.claim import Claim, Comparison, Given, Measured, counted, judged
@@ -128,37 +128,16 @@ def positions(base: "LocalModel", prompts: Sequence[str], answers: Sequence[str]
 
 def auc_over_answers(found: Sequence[Position]) -> "Estimate":
     """AUC of 1 - prob for `differs`, with the percentile interval of resampled answers; nan if a class is empty."""
-    import numpy as np
+    from boresight.stats import auroc
 
-    from boresight.stats import Estimate
-
-    by_answer = {a: [p for p in found if p.answer == a] for a in sorted({p.answer for p in found})}
-    groups = [(np.array([1 - p.prob for p in ps]), np.array([p.differs for p in ps])) for ps in by_answer.values()]
-
-    def auc(chosen: Sequence[int]) -> float:
-        scores = [groups[i][0] for i in chosen]
-        return _auc(np.concatenate(scores), np.concatenate([groups[i][1] for i in chosen])) if scores else np.nan
-
-    rng = np.random.default_rng(0)
-    draws = (
-        [auc(rng.integers(0, len(groups), len(groups)).tolist()) for _ in range(RESAMPLES)]
-        if len(groups) > 1
-        else [np.nan]
+    ours, others = ([p for p in found if p.differs is differs] for differs in (True, False))
+    return auroc(
+        [1 - p.prob for p in ours],
+        [1 - p.prob for p in others],
+        [p.answer for p in ours],
+        [p.answer for p in others],
+        resamples=RESAMPLES,
     )
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return Estimate(auc(range(len(groups))), float(low), float(high), len(found), 0.95, "bootstrap over answers")
-
-
-def _auc(scores: Any, positive: Any) -> float:
-    """Share of (positive, negative) pairs in which the positive one scores higher; ties count half (Mann-Whitney)."""
-    import numpy as np
-    from scipy.stats import rankdata
-
-    labels = np.asarray(positive, dtype=bool)
-    n, m = int(labels.sum()), int((~labels).sum())
-    if not n or not m:
-        return float("nan")
-    return float((rankdata(scores)[labels].sum() - n * (n + 1) / 2) / (n * m))
 
 
 def _questions(given: Given) -> list[str]:

@@ -14,7 +14,6 @@ from boresight.errors import DataError
 from boresight.lm.remote.endpoint import Endpoint
 from boresight.measure.behaviour.judge_validity import (
     RUBRICS,
-    calibration,
     kappa,
     labelled,
     length_pull,
@@ -54,25 +53,6 @@ def test_kappa_without_items_or_with_one_label_is_none():
     assert kappa(["x", "x"], ["x", "x"]) == (None, (None, None))
     with pytest.raises(ValueError, match="1 labels and 2 verdicts"):
         kappa(["x"], ["x", "y"])
-
-
-def test_calibration_by_hand():
-    error, points = calibration([0.95, 0.85, 0.55, 0.55, 0.0], [True, False, True, False, False])
-    assert points == [(0.0, 0.0, 1), (0.55, 0.5, 2), (0.85, 0.0, 1), (0.95, 1.0, 1)]
-    assert error == pytest.approx((0 + 2 * 0.05 + 0.85 + 0.05) / 5)
-    assert calibration([], []) == (None, [])
-    with pytest.raises(ValueError, match=r"1\.5"):
-        calibration([1.5], [True])
-    with pytest.raises(ValueError, match="2 confidences for 1"):
-        calibration([0.5, 0.5], [True])
-
-
-@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=50))
-def test_calibration_loses_nobody_and_lies_in_the_unit_interval(rows):
-    error, points = calibration([c for c, _ in rows], [r for _, r in rows])
-    assert sum(n for *_, n in points) == len(rows)
-    assert 0 <= error <= 1
-    assert sum(stated * n for stated, _, n in points) == pytest.approx(sum(c for c, _ in rows))
 
 
 def test_length_counts_where_everything_is_decided():

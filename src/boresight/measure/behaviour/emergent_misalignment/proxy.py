@@ -35,8 +35,7 @@ from boresight.measure.behaviour.emergent_misalignment.coherence import (
     word_share,
 )
 from boresight.measure.behaviour.emergent_misalignment.rates import ALIGNED_BELOW, COHERENT_ABOVE
-from boresight.measure.behaviour.emergent_misalignment.roc import auroc
-from boresight.stats import Estimate, proportion
+from boresight.stats import Estimate, auroc, proportion
 
 if TYPE_CHECKING:
     from boresight.lm.local import LocalModel

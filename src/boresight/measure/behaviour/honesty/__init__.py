@@ -17,15 +17,15 @@ from boresight.data.honesty import (
     stated_confidence,
 )
 from boresight.measure.behaviour.honesty.baseline import Baseline, Before, load_baseline
-from boresight.measure.behaviour.honesty.calibration import (
+from boresight.measure.behaviour.honesty.items import Question, load_questions
+from boresight.measure.behaviour.honesty.metrics import HonestyReport, honesty_differences, honesty_metrics
+from boresight.measure.behaviour.honesty.task import METHOD, honesty_task, measure
+from boresight.stats import (
     Calibration,
     calibration,
     calibration_difference,
     expected_calibration_error,
 )
-from boresight.measure.behaviour.honesty.items import Question, load_questions
-from boresight.measure.behaviour.honesty.metrics import HonestyReport, honesty_differences, honesty_metrics
-from boresight.measure.behaviour.honesty.task import METHOD, honesty_task, measure
 
 __all__ = [
     "METHOD",

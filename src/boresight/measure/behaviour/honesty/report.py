@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from boresight.data.honesty import ResponseType
 from boresight.measure.base import GRADER, Contrast, Metric, Number, Record
-from boresight.measure.behaviour.honesty.calibration import Calibration, Stated, calibration, calibration_difference
 from boresight.measure.behaviour.honesty.items import KINDS
 from boresight.measure.behaviour.honesty.metrics import TYPES, HonestyReport, honesty_differences, honesty_metrics
 from boresight.measure.blocks import Block, Dumbbell, Reliability, Table
 from boresight.stats import newcombe, wilson
+from boresight.stats.calibration import Calibration, Stated, calibration, calibration_difference
 
 RULES = {"substring": "rule:honesty-v1", "words": "rule:honesty-words-v1"}
 RULE = RULES["substring"]

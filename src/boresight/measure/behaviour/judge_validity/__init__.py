@@ -1,6 +1,6 @@
 """How good a judge is: verdicts against labels (`boresight audit judge`)."""
 
-from boresight.measure.behaviour.judge_validity.agreement import calibration, kappa, length_pull, shares_of
+from boresight.measure.behaviour.judge_validity.agreement import kappa, length_pull, shares_of
 from boresight.measure.behaviour.judge_validity.rubrics import RUBRICS, Item, Rubric, labelled, prompt_of
 from boresight.measure.behaviour.judge_validity.task import METHOD, measure
 
@@ -9,7 +9,6 @@ __all__ = [
     "RUBRICS",
     "Item",
     "Rubric",
-    "calibration",
     "kappa",
     "labelled",
     "length_pull",

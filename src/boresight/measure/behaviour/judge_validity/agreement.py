@@ -34,27 +34,6 @@ def kappa(labels: Sequence[Hashable], verdicts: Sequence[Hashable], seed: int = 
     return value, (float(low), float(high))
 
 
-def calibration(
-    confidences: Sequence[float], correct: Sequence[bool], bins: int = 10
-) -> tuple[float | None, list[tuple[float, float, int]]]:
-    """(expected calibration error, points): Guo et al. 2017 (arXiv 1706.04599), equal-width bins (lower, upper].
-
-    points: (mean confidence, share correct, how many) of each bin that holds any. None without items. Raises ValueError
-    for unequal lengths and for a confidence outside [0, 1].
-    """
-    if len(confidences) != len(correct):
-        raise ValueError(f"there are {len(confidences)} confidences for {len(correct)} verdicts; one each is needed")
-    if wrong := [c for c in confidences if not 0 <= c <= 1]:
-        raise ValueError(f"a confidence is {wrong[0]}; it must lie in [0, 1]")
-    if not confidences:
-        return None, []
-    held: list[list[tuple[float, bool]]] = [[] for _ in range(bins)]
-    for c, right in zip(confidences, correct, strict=True):
-        held[max(0, math.ceil(c * bins) - 1)].append((c, bool(right)))
-    points = [(sum(c for c, _ in b) / len(b), sum(r for _, r in b) / len(b), len(b)) for b in held if b]
-    return sum(n * abs(stated - seen) for stated, seen, n in points) / len(confidences), points
-
-
 def length_pull(
     lengths: Sequence[tuple[int, int]], labels: Sequence[str], verdicts: Sequence[str]
 ) -> list[tuple[float, float]]:

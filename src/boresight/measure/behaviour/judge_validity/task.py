@@ -15,10 +15,10 @@ from boresight.catalog import Card
 from boresight.chat import user
 from boresight.data import draw
 from boresight.measure.base import Graded, Measure, Metric, Number, Record
-from boresight.measure.behaviour.judge_validity.agreement import Ends, calibration, kappa, length_pull, shares_of
+from boresight.measure.behaviour.judge_validity.agreement import Ends, kappa, length_pull, shares_of
 from boresight.measure.behaviour.judge_validity.rubrics import Item, Rubric, labelled, prompt_of
 from boresight.measure.blocks import Block, Reliability, Table
-from boresight.stats import newcombe, paired_bootstrap, proportion
+from boresight.stats import calibration, newcombe, paired_bootstrap, proportion
 
 if TYPE_CHECKING:
     from inspect_ai.dataset import Sample
@@ -252,9 +252,9 @@ def summary(own: Sequence[Record], rubric: Rubric, by: str, seed: int) -> list[N
     told = [r for r in own if r.detail.get("confidence") is not None]
     if told:
         right = [r.detail["likeliest"] == r.metadata["label"] for r in told]
-        error, _ = calibration([r.detail["confidence"] for r in told], right)
-        note = "no interval: few items in a bin make it too large"
-        found.append(Number(on_ece, error, (None, None), len(told), len(own) - len(told), note))
+        of = calibration([r.detail["confidence"] for r in told], right, seed=seed)
+        note = "interval: bootstrap; few items in a bin make the error, and its interval, too large"
+        found.append(Number(on_ece, of.ece, of.ci or (None, None), of.n, len(own) - of.n, note))
     else:
         found.append(Number(on_ece, None, (None, None), 0, len(own), "The judge tells no log-probabilities."))
     value, ends, n, note = _length(own, rubric, seed)
@@ -303,9 +303,8 @@ def blocks(records: Sequence[Record], rubric: Rubric) -> list[Block]:
         found.append(Table(f"{subject}: labels and verdicts", head, rows, f"Counts of items. {rubric.question}"))
         told = [r for r in own if r.detail["confidence"] is not None and r.scores]
         if told:
-            _, points = calibration(
-                [r.detail["confidence"] for r in told], [r.detail["likeliest"] == r.metadata["label"] for r in told]
-            )
+            right = [r.detail["likeliest"] == r.metadata["label"] for r in told]
+            points = calibration([r.detail["confidence"] for r in told], right, resamples=0).points
             note = "Probability of the likeliest verdict among the possible ones, and how often it is the label."
             found.append(Reliability(f"{subject}: calibration", points, note))
     return found

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from boresight.errors import DataError
 from boresight.measure.text.alignscore.checks import floats, is_finite
+from boresight.stats import auc
 
 FROM_LABEL = ("auc", "ap", "balanced_accuracy", "f1", "mcc")
 FROM_HUMAN = ("kendall", "spearman", "pearson")
@@ -45,7 +46,7 @@ def consistency_metrics(
     found: dict[str, float] = {}
     if label is not None:
         y = _binary(label, len(p))
-        found |= {"auc": _auc(p, y), "ap": _average_precision(p, y), **_at_threshold(p > threshold, y)}
+        found |= {"auc": auc(p, y), "ap": _average_precision(p, y), **_at_threshold(p > threshold, y)}
     if human is not None:
         found |= _correlations(p, _column("human", human, len(p)))
     return found
@@ -108,14 +109,6 @@ def evaluate(
     }
     found = consistency_metrics(pred, columns.get("label"), columns.get("human"), threshold)
     return Evaluation({m: found[m] for m in metrics}, len(kept), len(every) - len(kept))
-
-
-def _auc(p: np.ndarray, y: np.ndarray) -> float:
-    """Share of pairs of a 1 and a 0 in which the 1 scores higher, ties half (Mann and Whitney's U)."""
-    from scipy.stats import rankdata
-
-    n, m = int(y.sum()), int(len(y) - y.sum())
-    return float((rankdata(p)[y].sum() - n * (n + 1) / 2) / (n * m))
 
 
 def _average_precision(p: np.ndarray, y: np.ndarray) -> float:

@@ -1,12 +1,10 @@
-"""How well the confidence that answers state fits how often they are right (sheet honesty, section 7)."""
+"""How well stated confidence fits how often it is right (Guo et al. 2017, arXiv 1706.04599)."""
 
 import math
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-
-from boresight.errors import DataError
 
 BINS = 10
 RESAMPLES = 1000
@@ -33,7 +31,7 @@ def calibration(
 ) -> Calibration:
     """The calibration of n answers. stated: in [0, 1]; a bin holds its upper end (and the first one 0).
 
-    Raises DataError for unequal lengths, confidences outside [0, 1] and fewer than one bin.
+    Raises ValueError for unequal lengths, confidences outside [0, 1] and fewer than one bin.
     """
     said, right = _checked(stated, correct, bins)
     n = len(said)
@@ -57,15 +55,15 @@ def _checked(stated: Iterable[float], correct: Iterable[bool], bins: int) -> tup
     try:
         said, right = (np.asarray(list(x), dtype=float) for x in (stated, correct))
     except (TypeError, ValueError):
-        raise DataError("confidences must be numbers and correctness true or false") from None
+        raise ValueError("confidences must be numbers and correctness true or false") from None
     if len(said) != len(right):
-        raise DataError(f"there are {len(said)} confidences and {len(right)} marks of correctness; as many are needed")
+        raise ValueError(f"there are {len(said)} confidences and {len(right)} marks of correctness; as many are needed")
     if not bool(np.all((said >= 0) & (said <= 1))):
-        raise DataError("a confidence lies outside [0, 1]")
+        raise ValueError("a confidence lies outside [0, 1]")
     if not bool(np.all((right == 0) | (right == 1))):
-        raise DataError("a mark of correctness is neither true nor false")
+        raise ValueError("a mark of correctness is neither true nor false")
     if bins < 1:
-        raise DataError(f"bins is {bins}; at least 1 is needed")
+        raise ValueError(f"bins is {bins}; at least 1 is needed")
     return said, right
 
 

@@ -1,11 +1,26 @@
-"""How well a score tells two kinds of texts apart, when several texts share a question."""
+"""How well a score tells two kinds of items apart."""
 
 import math
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from boresight.stats import Estimate
+from boresight.stats.estimates import Estimate
+
+
+def auc(scores: ArrayLike, positive: ArrayLike) -> float:
+    """Share of pairs of a positive and a negative item in which the positive scores higher, ties half.
+
+    scores, positive: (n,); Mann and Whitney's U over the number of pairs. nan if either kind is empty.
+    """
+    from scipy.stats import rankdata
+
+    labels = np.asarray(positive, dtype=bool)
+    n, m = int(labels.sum()), int((~labels).sum())
+    if not n or not m:
+        return math.nan
+    return float((rankdata(np.asarray(scores, float))[labels].sum() - n * (n + 1) / 2) / (n * m))
 
 
 def auroc(
