@@ -94,6 +94,23 @@ def test_a_shared_beginning_is_read_once(tiny_llama):
         torch.testing.assert_close(together[i], logits, atol=1e-4, rtol=1e-4)
 
 
+def test_many_answers_to_each_of_several_prompts_read_each_prompt_once(tiny_llama, monkeypatch):
+    prompts = [ids_of(40, 1), ids_of(44, 2), ids_of(30, 3)]
+    rows = [([*p, *ids_of(1 + i % 3, i)], len(p)) for p in prompts[:2] for i in range(20)]
+    rows[20:20] = [([*prompts[2], 7, 8], 30), ([*prompts[2], 9], 30)]  # a group that fits stands between them
+    alone = [gathered(tiny_llama, [row])[0] for row in rows]
+    monkeypatch.setattr(local, "PASS_TOKENS", 128)  # 20 caches of 40 tokens do not fit 4 passes' worth
+    tiny_llama._prefixes.clear()
+    counted = passes(tiny_llama)
+    together = gathered(tiny_llama, rows)
+    del tiny_llama.model.base_model.forward
+    answers = sum(len(ids) - start for ids, start in rows)
+    assert sum(counted) <= sum(map(len, prompts)) + answers + len(rows)
+    assert list(together) == list(range(len(rows)))
+    for i, logits in enumerate(alone):
+        torch.testing.assert_close(together[i], logits, atol=1e-4, rtol=1e-4)
+
+
 def passes(model) -> list[int]:
     """Tokens of every pass of the model's body from here on."""
     counted: list[int] = []

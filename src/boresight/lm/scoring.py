@@ -7,6 +7,7 @@ body that returns what it is given: caps and scales of the logits are those of t
 
 import copy
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from boresight.errors import ModelError
 from boresight.lm.decode import Ask
-from boresight.lm.packed import read
+from boresight.lm.packed import CACHED, read
 from boresight.lm.selfcheck import PROBE
 
 if TYPE_CHECKING:
@@ -44,8 +45,35 @@ def answer_logits(model: "LocalModel", rows: Sequence[Row], *, block: int = 64) 
         if len(ids) - 1 > model.context:
             raise ModelError(f"row {i} has {len(ids)} tokens and {model.name} reads at most {model.context}")
     asked = [i for i, (ids, start) in enumerate(rows) if start < len(ids)]
-    if not asked:
-        return
+    for part in _parts(rows, asked):
+        yield from _together(model, rows, part, block)
+
+
+def _parts(rows: Sequence[Row], asked: Sequence[int]) -> Iterator[list[int]]:
+    """The rows that are scored together, in order.
+
+    Neighbours with one prompt hold a copy of its cache each. Where these would not fit one batch, the prompt would be
+    read again for every batch; such a group goes alone, so that its prompt is the prefix of all its rows.
+    """
+    from boresight.lm.local import PASS_TOKENS
+
+    part: list[int] = []
+    for prompt, group in groupby(asked, key=lambda i: tuple(rows[i][0][: rows[i][1]])):
+        same = list(group)
+        if len(same) * len(prompt) > CACHED * PASS_TOKENS:
+            if part:
+                yield part
+            part = []
+            yield same
+        else:
+            part += same
+    if part:
+        yield part
+
+
+def _together(
+    model: "LocalModel", rows: Sequence[Row], asked: Sequence[int], block: int
+) -> Iterator[tuple[int, int, Tensor]]:
     head = _head(model)
     prefix = model.pool([list(rows[i][0][: rows[i][1]]) for i in asked]).prefix
     tails = [rows[i][0][:-1] for i in asked]
