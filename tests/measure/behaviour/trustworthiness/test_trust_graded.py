@@ -113,7 +113,7 @@ def test_numbers_are_those_of_the_script(run, key, value, n, dropped):
     found = next(m for m in run[0].results.measures if m.metric == f"trustworthiness.{key}")
     assert found.value == pytest.approx(value)
     assert (found.n, found.dropped) == (n, dropped)
-    assert found.grader == ("rule:option-likelihood-v1" if key.startswith("hall") else "model:scripted")
+    assert found.grader == ("rule:option-letter-v1" if key.startswith("hall") else "model:scripted")
 
 
 def test_failed_samples_are_errors_and_unread_verdicts_are_no_scores(run):

@@ -8,7 +8,7 @@ from typing import Any
 from boresight.chat import Chat, user
 from boresight.measure.base import Metric
 
-CHOICE = "rule:option-likelihood-v1"
+CHOICE = "rule:option-letter-v1"
 """Grader of closed questions: the likelier option letter, or the letter that is read off a written answer."""
 
 OWN = "model:own-probabilities"
